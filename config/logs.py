@@ -1,0 +1,78 @@
+"""Log lines: one event with named values per line, for people (text) or machines (JSON).
+
+Paths are logged without their query, and a driver's path without its id, because that may be a phone number.
+"""
+
+import logging
+import re
+from typing import Any
+
+import structlog
+
+_DRIVER_PATH = re.compile(r"(/ws/driver/)[^/?\s\"]+")
+_QUERY = re.compile(r"\?[^\s\"]*")
+
+
+def masked(text: str) -> str:
+    """`text` with queries and the driver id of the fixed driver path taken out."""
+    return _DRIVER_PATH.sub(r"\1***", _QUERY.sub("", text))
+
+
+class MaskPaths(logging.Filter):
+    """Masks every path that uvicorn, Django or Channels put into a log line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record in place; never drops one."""
+        if isinstance(record.msg, str):
+            record.msg = masked(record.msg)
+        if isinstance(record.args, tuple):
+            record.args = tuple(masked(a) if isinstance(a, str) else a for a in record.args)
+        return True
+
+
+def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
+    """The LOGGING setting; also configures structlog, which our own code logs with."""
+    before: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info if json_lines else _unchanged,
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    last = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=False)
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"mask_paths": {"()": MaskPaths}},
+        "formatters": {
+            "lines": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": before,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            }
+        },
+        "handlers": {
+            "out": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "lines",
+                "filters": ["mask_paths"],
+            }
+        },
+        "root": {"handlers": ["out"], "level": level},
+        "loggers": {
+            # uvicorn brings handlers of its own; without this each line would be printed twice, once unmasked.
+            name: {"handlers": ["out"], "level": level, "propagate": False}
+            for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "django.server")
+        },
+    }
+
+
+def _unchanged(_logger: Any, _method: str, event: Any) -> Any:
+    return event

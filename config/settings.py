@@ -1,0 +1,242 @@
+"""All settings, driven by the environment. docs/configuration.md explains each variable.
+
+Two environments: `production` (the default) and `demo` (CARECONNECT_ENV=demo), which `make run` uses for its private
+database. What only the demo may do is decided here, once.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from config.logs import logging_config
+from mobility.conf import ConfigurationMistake, read_knobs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    environ.Env.read_env(BASE_DIR / ".env")
+
+ENVIRONMENT = env.str("CARECONNECT_ENV", "production")
+if ENVIRONMENT not in {"production", "demo"}:
+    raise ImproperlyConfigured(f"CARECONNECT_ENV={ENVIRONMENT!r}: it is either production or demo")
+DEMO = ENVIRONMENT == "demo"
+DEBUG = False
+
+# --- secrets -----------------------------------------------------------------------------------------------------
+SECRET_KEY = env.str("DJANGO_SECRET_KEY", "")
+if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith(("django-insecure", "change-me")):
+    raise ImproperlyConfigured(
+        "DJANGO_SECRET_KEY is missing, too short or a default. Set at least 50 random characters, for example from: "
+        'python3 -c "import secrets; print(secrets.token_urlsafe(50))". For a demonstration, `make run` makes one.'
+    )
+
+# --- product knobs -----------------------------------------------------------------------------------------------
+try:
+    MOBILITY = read_knobs(os.environ, demo=DEMO)
+except ConfigurationMistake as mistake:
+    raise ImproperlyConfigured(str(mistake)) from None
+
+# --- hosts, proxy ------------------------------------------------------------------------------------------------
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEMO else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Pages of these origins may open sockets, beside pages of our own host.
+WEBSOCKET_ORIGINS = env.list("WEBSOCKET_ORIGINS", default=CSRF_TRUSTED_ORIGINS)
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
+if BEHIND_TLS_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.gis",
+    "django.contrib.postgres",
+    "channels",
+    "rest_framework",
+    "rest_framework_gis",
+    "django_filters",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "leaflet",
+    "mobility",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database ----------------------------------------------------------------------------------------------------
+if not env.str("DATABASE_URL", ""):
+    raise ImproperlyConfigured(
+        "DATABASE_URL is not set. `make run` starts a demonstration with a private database; `make manage CMD=...` runs "
+        "a command there. For your own: DATABASE_URL=postgis://USER:PASSWORD@HOST:5432/NAME in the environment or .env."
+    )
+DB_STATEMENT_TIMEOUT_MS = env.int("DB_STATEMENT_TIMEOUT_MS", 3000)
+DB_LOCK_TIMEOUT_MS = env.int("DB_LOCK_TIMEOUT_MS", 2000)
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 1)
+
+
+def _database(variable: str, **options: Any) -> dict[str, Any]:
+    database: dict[str, Any] = dict(env.db_url(variable))
+    database["ENGINE"] = "django.contrib.gis.db.backends.postgis"
+    # With a pool CONN_MAX_AGE must be 0: Django refuses both, and persistent connections leak under ASGI.
+    database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    database["OPTIONS"] = database.get("OPTIONS", {}) | options
+    return database
+
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": _database(
+        "DATABASE_URL",
+        options=(
+            f"-c statement_timeout={DB_STATEMENT_TIMEOUT_MS} -c lock_timeout={DB_LOCK_TIMEOUT_MS}"
+            " -c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
+        ),
+        application_name="careconnect",
+    )
+}
+# config/asgi.py asks for the pool. A management command is one connection and needs none.
+if env.bool("DB_POOL", default=False):
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": env.int("DB_POOL_MIN", 4),
+        "max_size": env.int("DB_POOL_MAX", 16),
+        "timeout": env.float("DB_POOL_TIMEOUT_S", 5.0),
+        "max_lifetime": env.float("DB_POOL_MAX_LIFETIME_S", 3600.0),
+    }
+if env.str("DATABASE_OWNER_URL", ""):
+    # The role that owns the tables: `manage.py migrate --database owner`. The server never needs it.
+    DATABASES["owner"] = _database("DATABASE_OWNER_URL", application_name="careconnect-owner")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- channel layer, cache ----------------------------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", "")
+if REDIS_URL:
+    # Pub/Sub, never channels_redis.core: that one drops idle sockets with redis-py 8 (docs/decisions/0004).
+    CHANNEL_LAYERS: dict[str, Any] = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 5.0, "socket_connect_timeout": 2.0}]},
+        }
+    }
+    CACHES: dict[str, Any] = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# --- people ------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "mobility.User"
+AUTHENTICATION_BACKENDS = ["mobility.people.backends.UsernameOrPhoneBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(hours=MOBILITY.token_ttl_hours),
+    "AUTH_HEADER_PREFIX": "Token",
+}
+
+# --- REST --------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "mobility.people.authentication.TokenAuthentication",
+        "mobility.people.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "mobility.errors_rest.problem_response",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "CareConnect Mobility",
+    "DESCRIPTION": "Rides for people who need to get somewhere: accounts, drivers and rides. Rides themselves are "
+    "asked for over the WebSocket at /ws/ride/<ride_id>/.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    # Swagger UI and Redoc from the sidecar package's static files: no CDN.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- pages -------------------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+# Static files straight from the installed packages, so that no collectstatic run stands before the first start.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+MAP_TILES_URL = env.str("MAP_TILES_URL", "")
+LEAFLET_CONFIG = {
+    # No tiles unless the operator names a server: the map works offline, with a graticule of its own.
+    "TILES": [("Map", MAP_TILES_URL, {"maxZoom": 19})] if MAP_TILES_URL else [],
+    "DEFAULT_CENTER": (-26.2041, 28.0473),
+    "DEFAULT_ZOOM": 11,
+    "MIN_ZOOM": 2,
+    "MAX_ZOOM": 19,
+    "SCALE": "metric",
+    "ATTRIBUTION_PREFIX": "",
+    "RESET_VIEW": False,
+}
+
+# --- transport security ------------------------------------------------------------------------------------------
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+if not DEMO:
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+# --- logs --------------------------------------------------------------------------------------------------------
+LOGGING = logging_config(
+    level=env.str("LOG_LEVEL", "INFO").upper(), json_lines=env.str("LOG_FORMAT", "text" if DEMO else "json") == "json"
+)
+
+# GDAL 3.6 is what Debian 12 has. The warning is about hostile WKT and PROJ strings: from users we take only numbers.
+SILENCED_SYSTEM_CHECKS = ["gis.W001"]

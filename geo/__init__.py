@@ -1,0 +1,1 @@
+"""Spatial toolbox: points, distances, areas, GeoJSON. It knows no ride and no driver."""

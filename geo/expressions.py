@@ -1,0 +1,39 @@
+"""Spatial conditions for querysets, in metres and on the ellipsoid."""
+
+from django.contrib.gis.geos import Polygon
+from django.db.models import BooleanField, F, Func, Q, Value
+
+from geo.coordinates import WGS84, Bounds, LatLon
+
+
+class WithinMetres(Func):
+    """`ST_DWithin` of a geometry column on geography: true distance in metres, any place on Earth."""
+
+    function = "ST_DWithin"
+    output_field = BooleanField()
+
+    def __init__(self, column: str, centre: LatLon, radius_m: float) -> None:
+        super().__init__(
+            Func(F(column), template="(%(expressions)s)::geography"),
+            Func(
+                Value(centre.longitude),
+                Value(centre.latitude),
+                template=f"ST_SetSRID(ST_MakePoint(%(expressions)s), {WGS84})::geography",
+            ),
+            Value(radius_m),
+        )
+
+
+def in_bounds(column: str, box: Bounds) -> Q:
+    """Rows whose geometry column touches the box; a box over the antimeridian is split in two."""
+    if box.west <= box.east:
+        return Q(**{f"{column}__intersects": _envelope(box.west, box.south, box.east, box.north)})
+    return Q(**{f"{column}__intersects": _envelope(box.west, box.south, 180.0, box.north)}) | Q(
+        **{f"{column}__intersects": _envelope(-180.0, box.south, box.east, box.north)}
+    )
+
+
+def _envelope(west: float, south: float, east: float, north: float) -> Polygon:
+    box = Polygon.from_bbox((west, south, east, north))
+    box.srid = WGS84
+    return box

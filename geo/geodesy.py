@@ -1,0 +1,30 @@
+"""Distances and directions on the WGS 84 ellipsoid: pure functions over positions."""
+
+import math
+
+from geopy.distance import geodesic
+
+from geo.coordinates import LatLon
+
+
+def distance_m(a: LatLon, b: LatLon) -> float:
+    """Geodesic distance in metres (Karney's method, by geopy)."""
+    return geodesic(a, b).meters
+
+
+def initial_bearing_deg(a: LatLon, b: LatLon) -> float:
+    """Direction from `a` to `b` at `a`, in degrees clockwise from true north, 0 <= bearing < 360.
+
+    Great-circle formula: atan2(sin dlon cos lat2, cos lat1 sin lat2 - sin lat1 cos lat2 cos dlon).
+    """
+    lat1, lat2 = math.radians(a.latitude), math.radians(b.latitude)
+    dlon = math.radians(b.longitude - a.longitude)
+    east = math.sin(dlon) * math.cos(lat2)
+    north = math.cos(lat1) * math.sin(lat2) - math.sin(lat1) * math.cos(lat2) * math.cos(dlon)
+    return math.degrees(math.atan2(east, north)) % 360.0
+
+
+def destination(start: LatLon, *, bearing_deg: float, distance_m: float) -> LatLon:
+    """Where one arrives going `distance_m` metres from `start` in the direction `bearing_deg`."""
+    end = geodesic(meters=distance_m).destination(start, bearing_deg)
+    return LatLon(end.latitude, end.longitude)

@@ -1,0 +1,60 @@
+"""Spatial query parameters: text from a URL in, checked values out, or a refusal that names the parameter."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from geo.coordinates import Bounds, CoordinateError, LatLon, bounds, lat_lon
+
+MAX_RADIUS_M = 200_000.0
+
+
+class ParameterError(ValueError):
+    """A query parameter that cannot be used; `parameter` names it."""
+
+    def __init__(self, parameter: str, reason: str) -> None:
+        super().__init__(f"{parameter}: {reason}")
+        self.parameter = parameter
+
+
+class Circle(NamedTuple):
+    """Everything within `radius_m` metres of `centre`."""
+
+    centre: LatLon
+    radius_m: float
+
+
+def bbox(query: Mapping[str, str]) -> Bounds | None:
+    """`?bbox=west,south,east,north` (RFC 7946 order; west > east crosses the antimeridian), or None when absent."""
+    if "bbox" not in query:
+        return None
+    try:
+        return bounds(query["bbox"])
+    except ValueError as wrong:
+        raise ParameterError("bbox", str(wrong)) from None
+
+
+def circle(query: Mapping[str, str]) -> Circle | None:
+    """`?near=latitude,longitude&radius_m=metres`, or None when both are absent."""
+    if "near" not in query and "radius_m" not in query:
+        return None
+    for name, other in (("near", "radius_m"), ("radius_m", "near")):
+        if name not in query:
+            raise ParameterError(name, f"is needed together with {other}")
+    try:
+        latitude, longitude = (float(part) for part in query["near"].split(","))
+        centre = lat_lon(latitude, longitude)
+    except CoordinateError as wrong:
+        raise ParameterError("near", str(wrong)) from None
+    except ValueError:
+        raise ParameterError("near", "must be two numbers: latitude,longitude") from None
+    return Circle(centre, _radius(query["radius_m"]))
+
+
+def _radius(text: str) -> float:
+    try:
+        radius_m = float(text)
+    except ValueError:
+        raise ParameterError("radius_m", "must be a number of metres") from None
+    if not 0 < radius_m <= MAX_RADIUS_M:
+        raise ParameterError("radius_m", f"must be more than 0 and at most {MAX_RADIUS_M:.0f} metres")
+    return radius_m

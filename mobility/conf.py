@@ -1,0 +1,106 @@
+"""Product settings ("knobs"), each with its unit in its name.
+
+Every knob is read from the environment as `CARECONNECT_` + its name in upper case, for example
+`CARECONNECT_SEARCH_RADIUS_M=5000`. `docs/configuration.md` lists them all and a test holds it to this file.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PREFIX = "CARECONNECT_"
+NOT_KNOBS = {"CARECONNECT_ENV"}
+
+
+class ConfigurationMistake(ValueError):
+    """A knob in the environment that cannot be used; the text says which and why."""
+
+
+def _knob(default: Any, what: str, *, demo: Any = None, low: float = 0) -> Any:
+    """A field with its explanation, its default in the demo where that differs, and its lowest legal value."""
+    return field(default=default, metadata={"what": what, "demo": default if demo is None else demo, "low": low})
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """Every product setting. Build with `read_knobs`; the running service asks `knobs()`."""
+
+    search_radius_m: float = _knob(10_000.0, "Drivers farther than this from the pickup are never matched.", low=1)
+    candidate_count: int = _knob(5, "How many of the nearest drivers one search considers.", low=1)
+    stale_after_s: float = _knob(60.0, "A driver whose last position is older than this is not matched.", low=1)
+    auto_assign: bool = _knob(False, "Bind the nearest driver at once, without asking them.", demo=True)
+    guest_rides: bool = _knob(False, "Let people without an account ask for a ride. Demo only.", demo=True)
+    demo_complete_after_s: float = _knob(
+        20.0, "In the demo: the ride of a seed driver without a socket completes itself after this time.", low=0.1
+    )
+    searches_per_hour: int = _knob(
+        10, "New searches one passenger may start in an hour, and one address for guests.", demo=100_000, low=1
+    )
+    logins_per_quarter_hour: int = _knob(
+        10, "Failed logins for one account from one address in 15 minutes before further tries are refused.", low=1
+    )
+    registrations_per_hour: int = _knob(20, "New accounts one address may register in an hour.", low=1)
+    ticket_ttl_s: float = _knob(30.0, "How long a socket ticket can be used.", low=1)
+    token_ttl_hours: float = _knob(24.0 * 30, "How long a login token is valid.", low=0.01)
+    max_trip_km: float = _knob(1_000.0, "Longest distance a client may state for a ride.", low=1)
+    max_fare: float = _knob(1_000_000.0, "Highest fare a client may state, in whole currency.", low=1)
+    currency: str = _knob("ZAR", "ISO 4217 code of every fare.")
+    service_bounds: str = _knob(
+        "16.3,-35.0,33.1,-22.0",
+        "west,south,east,north of the home region. A point outside it whose swapped coordinates lie inside is "
+        "refused as swapped. It limits nothing else; empty switches the check off.",
+    )
+    frames_per_s: float = _knob(20.0, "Frames a second one socket may send for long.", low=1)
+    frames_burst: int = _knob(60, "Frames one socket may send at once.", low=1)
+    socket_send_timeout_s: float = _knob(5.0, "A client that does not read for this long is closed (4408).", low=0.1)
+    credential_recheck_s: float = _knob(30.0, "How often open sockets' credentials are checked again.", low=0.5)
+    socket_db_workers: int = _knob(8, "Threads, and so database connections, that serve sockets in one process.", low=1)
+
+
+def read_knobs(environ: Mapping[str, str], *, demo: bool) -> Knobs:
+    """Knobs from the environment, or `ConfigurationMistake` naming the variable that is wrong."""
+    fields = {f.name: f for f in dataclasses.fields(Knobs)}
+    for name in environ:
+        if name.startswith(PREFIX) and name not in NOT_KNOBS and name[len(PREFIX) :].lower() not in fields:
+            raise ConfigurationMistake(f"{name} is not a setting; docs/configuration.md lists them")
+    values = {
+        name: _parse(PREFIX + name.upper(), f, environ.get(PREFIX + name.upper()), demo=demo)
+        for name, f in fields.items()
+    }
+    if values["guest_rides"] and not demo:
+        raise ConfigurationMistake("CARECONNECT_GUEST_RIDES exists only with CARECONNECT_ENV=demo")
+    return Knobs(**values)
+
+
+def _parse(variable: str, f: "dataclasses.Field[Any]", text: str | None, *, demo: bool) -> Any:
+    if text is None:
+        return f.metadata["demo"] if demo else f.default
+    try:
+        value = _convert(f.type, text.strip())
+    except ValueError:
+        raise ConfigurationMistake(f"{variable}={text!r} is not a {_type_name(f.type)}") from None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        low = f.metadata["low"]
+        if not low <= value < float("inf"):
+            raise ConfigurationMistake(f"{variable}={text!r} must be a finite number of at least {low}")
+    return value
+
+
+def _convert(kind: Any, text: str) -> Any:
+    if kind is bool:
+        if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
+            raise ValueError(text)
+        return text.lower() in {"1", "true", "yes", "on"}
+    return kind(text)
+
+
+def _type_name(kind: Any) -> str:
+    return {bool: "yes or no", int: "whole number", float: "number"}.get(kind, "text")
+
+
+def knobs() -> Knobs:
+    """The knobs in force (tests override `settings.MOBILITY`)."""
+    from django.conf import settings
+
+    return settings.MOBILITY

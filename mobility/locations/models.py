@@ -1,0 +1,51 @@
+"""Where drivers are now: one narrow row a driver, rewritten by every position."""
+
+from django.contrib.gis.db import models
+from django.contrib.postgres.indexes import GistIndex
+from django.db.models import F, Func, Q
+from django.db.models.functions import Now
+
+from mobility.drivers.models import Driver, VehicleType
+
+
+class DriverLocation(models.Model):
+    """The newest position of a driver.
+
+    `dispatchable` and `vehicle_type` repeat the driver's row, kept by a trigger there, so that matching reads this
+    table alone and its index holds only drivers who could be sent. `recorded_at` is the device's clock and orders
+    positions, `received_at` the server's; freshness goes by the older of the two.
+    """
+
+    driver = models.OneToOneField(Driver, on_delete=models.CASCADE, primary_key=True, related_name="location")
+    position = models.PointField(srid=4326)
+    heading = models.FloatField(null=True, blank=True, help_text="Degrees clockwise from true north.")
+    speed = models.FloatField(null=True, blank=True, help_text="Metres per second.")
+    recorded_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+    stationary = models.BooleanField(default=False, editable=False)
+    dispatchable = models.BooleanField(default=False, editable=False)
+    vehicle_type = models.CharField(max_length=32, choices=VehicleType.choices, editable=False, default="sedan")
+
+    class Meta:
+        db_table = "mobility_driver_location"
+        indexes = [
+            # Matching walks this one, nearest first: geography for true metres anywhere on Earth, and partial so that
+            # busy and offline drivers next door cost nothing (docs/decisions/0003). The PointField's own GiST index
+            # serves maps, which ask for all drivers in a box.
+            GistIndex(
+                Func(F("position"), template="(%(expressions)s::geography)"),
+                condition=Q(dispatchable=True),
+                name="driver_location_dispatchable",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(heading__isnull=True) | Q(heading__gte=0, heading__lt=360), name="location_heading_in_circle"
+            ),
+            models.CheckConstraint(
+                condition=Q(speed__isnull=True) | Q(speed__gte=0, speed__lt=1000), name="location_speed_is_sane"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"driver {self.driver_id} at {self.position.y:.5f}, {self.position.x:.5f}"
