@@ -5,9 +5,13 @@ Paths are logged without their query, and a driver's path without its id, becaus
 
 import logging
 import re
+import traceback
 from typing import Any
 
+import psycopg
+import pydantic
 import structlog
+from django.db.utils import DatabaseError, InterfaceError
 
 _DRIVER_PATH = re.compile(r"(/ws/driver/)[^/?\s\"]+")
 _QUERY = re.compile(r"\?[^\s\"]*")
@@ -37,7 +41,7 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info if json_lines else _unchanged,
+        structlog.processors.ExceptionRenderer(_without_values),
     ]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -74,5 +78,18 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
     }
 
 
-def _unchanged(_logger: Any, _method: str, event: Any) -> Any:
-    return event
+def _without_values(exc_info: Any) -> str:
+    """A traceback with places and types, without the values that database and validation errors quote.
+
+    PostgreSQL's DETAIL repeats the failing row, pydantic the input: phones and positions among them.
+    """
+    parts = []
+    error = exc_info[1]
+    while error is not None:
+        quoting = isinstance(error, DatabaseError | InterfaceError | psycopg.Error | pydantic.ValidationError)
+        diagnosis = getattr(error, "diag", None)
+        known = f"sqlstate={diagnosis.sqlstate} constraint={diagnosis.constraint_name}" if diagnosis else "..."
+        told = known if quoting else str(error)
+        parts.append("".join(traceback.format_tb(error.__traceback__)) + f"{type(error).__name__}: {told}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nwhich led to\n".join(reversed(parts))

@@ -121,6 +121,9 @@ DATABASES: dict[str, dict[str, Any]] = {
         options=(
             f"-c statement_timeout={DB_STATEMENT_TIMEOUT_MS} -c lock_timeout={DB_LOCK_TIMEOUT_MS}"
             " -c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
+            # Only our own few statements are prepared, and their plan never depends on the values: planning a spatial
+            # query anew costs more than running it.
+            " -c plan_cache_mode=force_generic_plan"
         ),
         application_name="careconnect",
     )
@@ -205,6 +208,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
 # Static files straight from the installed packages, so that no collectstatic run stands before the first start.
 WHITENOISE_USE_FINDERS = True
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_AUTOREFRESH = False
 MAP_TILES_URL = env.str("MAP_TILES_URL", "")
 LEAFLET_CONFIG = {

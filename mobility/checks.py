@@ -1,1 +1,44 @@
-"""stub"""
+"""System checks: configurations that would run and be wrong."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
+
+
+@register()
+def one_process_without_redis(**_: Any) -> list[CheckMessage]:
+    """The in-memory channel layer reaches its own process only."""
+    if settings.WEB_CONCURRENCY > 1 and not settings.REDIS_URL:
+        return [
+            Error(
+                f"WEB_CONCURRENCY={settings.WEB_CONCURRENCY} without REDIS_URL: sockets in different processes would "
+                "not hear of each other.",
+                hint="Set REDIS_URL, or WEB_CONCURRENCY=1.",
+                id="mobility.E001",
+            )
+        ]
+    return []
+
+
+@register(Tags.database)
+def application_role_owns_nothing(databases: list[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """The role the service connects as must not be able to change or empty its tables."""
+    if "default" not in (databases or ()):
+        return []
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT current_user FROM pg_class WHERE relname = 'mobility_booking'"
+            " AND pg_has_role(current_user, relowner, 'USAGE')"
+        )
+        owner = cursor.fetchone()
+    if owner is None:
+        return []
+    return [
+        Warning(
+            f"The service connects as {owner[0]}, which owns its tables and could change or delete anything.",
+            hint="Connect as careconnect_app and migrate with DATABASE_OWNER_URL: see docs/configuration.md.",
+            id="mobility.W001",
+        )
+    ]

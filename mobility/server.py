@@ -1,1 +1,65 @@
-"""stub"""
+"""What runs in the server process from its start to its end (the ASGI lifespan)."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from mobility.conf import knobs
+from mobility.delivery import hub
+from mobility.dispatch.demo import complete_demo_rides
+from mobility.dispatch.services import warm_up
+from mobility.realtime.database import in_database
+from mobility.realtime.watch import recheck_credentials
+
+log = structlog.get_logger(__name__)
+DEMO_TICK_S = 0.5
+
+
+async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    """Start the background loops when uvicorn starts, end them when it stops."""
+    await receive()  # lifespan.startup
+    hub.attach(asyncio.get_running_loop())
+    await _warm_up()
+    loops = [asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s))]
+    if settings.DEMO:
+        loops.append(asyncio.create_task(_repeat(_demo_tick, DEMO_TICK_S)))
+    await send({"type": "lifespan.startup.complete"})
+    log.info("serving", environment=settings.ENVIRONMENT)
+    await receive()  # lifespan.shutdown
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _demo_tick() -> None:
+    await in_database(complete_demo_rides)
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await work()
+        except Exception as error:
+            # The next round does it again: what is due is a row.
+            log.warning("background_work_failed", work=getattr(work, "__name__", "?"), error=type(error).__name__)
+
+
+async def _warm_up() -> None:
+    """Have every worker open a connection and run the hot statements once."""
+    workers = knobs().socket_db_workers
+    together = threading.Barrier(workers)
+
+    def ready() -> None:
+        together.wait(timeout=10)  # so that each worker takes a connection of its own
+        warm_up()
+
+    try:
+        await asyncio.gather(*(in_database(ready) for _ in range(workers)))
+    except Exception as error:
+        log.warning("warm_up_failed", error=type(error).__name__)

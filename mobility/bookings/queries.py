@@ -1,0 +1,26 @@
+"""Rides as their passengers see them. Reads only."""
+
+from typing import Any
+
+from mobility.bookings.models import Booking
+from mobility.bookings.states import TERMINAL
+from mobility.transactions import rows
+
+
+def booking_id_of(passenger_id: int | None, ride_id: str) -> int | None:
+    """The booking this passenger's `ride_id` stands for; for a guest the one that isn't over."""
+    if passenger_id is not None:
+        found = Booking.objects.filter(passenger_id=passenger_id, ride_id=ride_id)
+    else:
+        found = Booking.objects.filter(passenger_id__isnull=True, ride_id=ride_id).exclude(status__in=TERMINAL)
+    return found.values_list("pk", flat=True).first()
+
+
+def ride_state(booking_id: int) -> Any:
+    """The row of bookings/sql/ride_state.sql: the whole ride now."""
+    return rows("bookings/sql/ride_state", {"booking_id": booking_id})[0]
+
+
+def events_after(booking_id: int, seq: int) -> list[Any]:
+    """The log rows after `seq`, in order: rows of bookings/sql/events_after.sql."""
+    return rows("bookings/sql/events_after", {"booking_id": booking_id, "seq": seq})

@@ -1,0 +1,150 @@
+"""The passenger's socket: /ws/ride/<ride_id>/. It authorises, parses, calls one service and replies."""
+
+import time
+from typing import Any
+
+import structlog
+
+from mobility.bookings import queries
+from mobility.bookings.services import Actor, cancel_ride
+from mobility.bookings.states import ActorRole
+from mobility.delivery import groups
+from mobility.dispatch.services import SearchOutcome, find_driver
+from mobility.errors import Refusal
+from mobility.people.credentials import still_valid
+from mobility.people.throttle import refund_search, spend_search
+from mobility.realtime import frames
+from mobility.realtime.database import in_database
+from mobility.realtime.protocol import RIDE_ID, CancelRide, FindDriver, Ping, parse_passenger
+from mobility.realtime.socket import Socket
+
+log = structlog.get_logger(__name__)
+
+
+class PassengerSocket(Socket):
+    """One passenger (or guest) and one of their rides.
+
+    `_booking_id` and `_seq` say what this client was last told of: moves up to there are never sent twice.
+    """
+
+    _booking_id: int | None = None
+    _seq = 0
+
+    def check_path(self) -> str:
+        """The ride id of the path."""
+        self.ride_id: str = self.scope["url_route"]["kwargs"]["ride_id"].removesuffix("/")
+        if not RIDE_ID.fullmatch(self.ride_id):
+            raise Refusal("bad_ride_id")
+        return self.ride_id
+
+    async def opened(self) -> None:
+        """Greet; on a reconnect tell where the ride stands. Joins first and reads after, so no move is missed."""
+        await self.join(groups.audience(self.principal.user_id, self.ride_id))
+        log.info("connected", ride_id=self.ride_id, guest=self.principal.is_guest)
+        await self.tell(frames.connection_established(self.ride_id))
+        async with self._turn:
+            state = await in_database(self._state)
+            if state is not None:
+                self._booking_id, self._seq = state.booking_id, state.seq
+                for frame in (frames.ride_state(state), *frames.of_state(state)):
+                    await self.tell(frame)
+
+    async def frame(self, text: str) -> None:
+        """One command."""
+        match parse_passenger(text):
+            case Ping():
+                await self.tell(frames.pong())
+            case FindDriver() as command:
+                async with self._turn:
+                    await self._find_driver(command)
+            case CancelRide() as command:
+                async with self._turn:
+                    await self._cancel(command)
+
+    async def hinted(self, message: dict[str, Any]) -> None:
+        """The log of one of the passenger's rides is longer: send what this client has not seen."""
+        if message["ride_id"] != self.ride_id:
+            return
+        booking_id = message["booking_id"]
+        if booking_id == self._booking_id and message["seq"] <= self._seq:
+            return
+        await self._catch_up(booking_id)
+
+    def ended(self) -> None:
+        """Note it; the ride goes on without the socket."""
+        if hasattr(self, "ride_id"):
+            log.info("disconnected", ride_id=self.ride_id, booking_id=self._booking_id)
+
+    # --- commands ------------------------------------------------------------------------------------------------
+
+    async def _find_driver(self, command: FindDriver) -> None:
+        log.info("finding_driver", ride_id=self.ride_id)
+        began = time.perf_counter()
+        for frame in await in_database(self._find_driver_now, command):
+            await self.tell(frame)
+        log.info(
+            "answered", ride_id=self.ride_id, booking_id=self._booking_id, took_ms=_since_ms(began),
+        )  # fmt: skip
+
+    def _find_driver_now(self, command: FindDriver) -> list[frames.Frame]:
+        self._still_allowed()
+        address = self._address()
+        if not spend_search(self.principal.user_id, address):
+            raise Refusal("too_many_searches")
+        began = None
+        try:
+            began = find_driver(self.principal.user_id, self.ride_id, command.request())
+        finally:
+            if began is None or not began.new_search:
+                refund_search(self.principal.user_id, address)  # only searches that were begun count
+        return self._answer(began)
+
+    def _answer(self, outcome: SearchOutcome) -> list[frames.Frame]:
+        self._booking_id, self._seq = outcome.booking_id, outcome.seq
+        if not outcome.new_search:
+            return frames.of_state(queries.ride_state(outcome.booking_id))
+        told = [frames.searching(self.ride_id, outcome.booking_id, outcome.seq - 1)]
+        if outcome.driver is None:
+            return [*told, frames.no_drivers(outcome.booking_id, outcome.seq)]
+        return [*told, frames.driver_assigned(outcome.driver, outcome.booking_id, outcome.seq)]
+
+    async def _cancel(self, command: CancelRide) -> None:
+        for frame in await in_database(self._cancel_now, command.reason or ""):
+            await self.tell(frame)
+
+    def _cancel_now(self, reason: str) -> list[frames.Frame]:
+        self._still_allowed()
+        booking_id = self._booking_id or queries.booking_id_of(self.principal.user_id, self.ride_id)
+        if booking_id is None:
+            raise Refusal("no_ride")
+        seq = cancel_ride(booking_id, Actor(self.principal.user_id, ActorRole.PASSENGER), reason)
+        # The same again is answered with the same row, even when this client has seen it.
+        after = min(self._seq, seq - 1) if booking_id == self._booking_id else seq - 1
+        self._booking_id, self._seq = booking_id, seq
+        return [frame for row in queries.events_after(booking_id, after) for frame in frames.of_event(row)]
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def _catch_up(self, booking_id: int) -> None:
+        after = self._seq if booking_id == self._booking_id else 0
+        for row in await in_database(queries.events_after, booking_id, after):
+            self._booking_id, self._seq = booking_id, row.seq
+            for frame in frames.of_event(row):
+                await self.tell(frame)
+
+    def _state(self) -> Any:
+        booking_id = queries.booking_id_of(self.principal.user_id, self.ride_id)
+        return None if booking_id is None else queries.ride_state(booking_id)
+
+    def _still_allowed(self) -> None:
+        """A command acts only while its credential holds, however long the socket has been open."""
+        if not self.principal.is_guest and not still_valid([self.principal]):
+            raise Refusal("unauthenticated", "You are logged out.")
+
+    def _address(self) -> str:
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+
+def _since_ms(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 1)

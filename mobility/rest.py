@@ -1,0 +1,153 @@
+"""What all our REST views share: strict JSON in, problems and `no-store` out, checked query parameters."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import parsers, renderers, serializers
+from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from geo.params import ParameterError
+from mobility.errors import ANSWERS, Refusal
+from mobility.errors_rest import PROBLEM_JSON, problem
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_DEPTH = 8
+
+
+class TooLarge(APIException):
+    """A body beyond MAX_BODY_BYTES."""
+
+    status_code = 413
+    default_detail = f"A request body may have {MAX_BODY_BYTES // 1024} KiB."
+
+
+class StrictJSONParser(parsers.BaseParser):
+    """JSON as the standard has it: no NaN, no Infinity, no field twice, not too deep, not too long."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        """The value in the body; ParseError (400) or TooLarge (413)."""
+        body = stream.read(MAX_BODY_BYTES + 1)
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge
+        try:
+            value = json.loads(
+                body.decode(), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_each_once
+            )
+        except RecursionError:
+            raise Refusal("too_deep") from None
+        except ValueError as wrong:
+            raise ParseError(f"This is not valid JSON: {wrong}"[:200]) from None
+        if _depth(value) > MAX_DEPTH:
+            raise Refusal("too_deep")
+        return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise Refusal("duplicate_field")
+    return members
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses members it does not know, so that a privileged one never looks as if it had taken effect."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The checked values."""
+        if isinstance(data, Mapping):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                text = "There is no such field here, or only the service sets it."
+                raise ValidationError({name: [ErrorDetail(text, "forbidden_field")] for name in unknown[:20]})
+        return super().to_internal_value(data)
+
+
+class GeoJSONRenderer(renderers.JSONRenderer):
+    """JSON under the name GeoJSON has (RFC 7946)."""
+
+    media_type = "application/geo+json"
+    format = "geojson"
+
+
+class PersonalView(APIView):
+    """A view whose answers are about a person: no cache keeps them."""
+
+    parser_classes = [StrictJSONParser]
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
+        """Adds `no-store` to answers and refusals alike."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def checked(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The values of the request's body by this serializer, or the refusal."""
+    serializer = kind(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def query_of(request: Request, *known: str) -> dict[str, str]:
+    """The query parameters, each known and given once; `ParameterError` names the first that is not."""
+    query: dict[str, str] = {}
+    for name, values in request.query_params.lists():
+        if name not in known:
+            raise ParameterError(name[:50], f"is not known here; known are {', '.join(known)}")
+        if len(values) > 1:
+            raise ParameterError(name, "is given more than once")
+        if "\x00" in values[0]:
+            raise ParameterError(name, "contains NUL")
+        query[name] = values[0]
+    return query
+
+
+class ProblemBody(serializers.Serializer[Any]):
+    """RFC 9457. `code` is stable and for machines, `detail` for people; `field` names what is to blame, where one is."""
+
+    type = serializers.CharField(help_text="Where the code is explained.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.ChoiceField(choices=sorted(ANSWERS))
+    field = serializers.CharField(required=False)
+    errors = serializers.ListField(child=serializers.DictField(), required=False, help_text="All wrong fields.")
+
+
+def documented(*codes: str, **schema: Any) -> Callable[[Any], Any]:
+    """`extend_schema` that also describes the refusals `codes` as problems, with an example for each."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(ANSWERS[code].http_status, []).append(code)
+    responses = dict(schema.pop("responses"))
+    for status, together in sorted(by_status.items()):
+        responses[(status, PROBLEM_JSON)] = OpenApiResponse(
+            ProblemBody,
+            description=" ".join(f"`{code}`: {ANSWERS[code].sentence}" for code in together),
+            examples=[OpenApiExample(code, problem(code), media_type=PROBLEM_JSON) for code in together],
+        )
+    return extend_schema(responses=responses, **schema)

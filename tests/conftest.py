@@ -1,0 +1,92 @@
+"""Fixtures for every test. The database is real, and the role is the application's."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connections
+from django.db.models.functions import Now
+
+from geo.coordinates import lat_lon, point
+from mobility.models import Driver, DriverLocation, User
+from tests.environment import libpq, on_database
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """tests.environment made the database already."""
+
+
+@pytest.fixture(scope="session")
+def admin_url() -> str:
+    """The superuser's URL for this process's database, for what a test must do from outside."""
+    name = os.environ["DATABASE_URL"].rsplit("/", 1)[1]
+    return libpq(on_database(os.environ["TEST_ADMIN_URL"], name))
+
+
+@pytest.fixture
+def committed_db(django_db_blocker: Any, admin_url: str) -> Iterator[None]:
+    """The database for tests that commit: from several connections, threads or processes. Emptied afterwards."""
+    with django_db_blocker.unblock():
+        try:
+            yield
+        finally:
+            connections.close_all()
+            with psycopg.connect(admin_url, autocommit=True) as admin:
+                tables = admin.execute(
+                    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND"
+                    " tablename NOT IN ('spatial_ref_sys', 'django_migrations', 'django_content_type',"
+                    " 'auth_permission', 'mobility_allowed_move')"
+                ).fetchone()
+                assert tables is not None
+                admin.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY CASCADE")
+
+
+@pytest.fixture
+def make_user() -> Callable[..., User]:
+    """make_user(**fields): a user with a unique phone and the password `password123`."""
+
+    def make(**fields: Any) -> User:
+        n = next(_numbers)
+        password = fields.pop("password", None)
+        user = User(**{"username": f"user{n}", "phone": f"+2782{n:07d}", "first_name": f"First{n}"} | fields)
+        # A cheap hash: hashing is not what these tests are about.
+        user.set_password(password) if password else user.set_unusable_password()
+        user.save()
+        return user
+
+    return make
+
+
+@pytest.fixture
+def make_driver(make_user: Callable[..., User]) -> Callable[..., Driver]:
+    """make_driver(latitude, longitude, **fields): a verified, available driver with a position of this moment.
+
+    `recorded_at` and `received_at` may be given; other fields are the driver's.
+    """
+
+    def make(latitude: float, longitude: float, **fields: Any) -> Driver:
+        n = next(_numbers)
+        times = {name: fields.pop(name, Now()) for name in ("recorded_at", "received_at")}
+        user = fields.pop("user", None) or make_user(username=f"driver{n}x", roles=["driver"])
+        driver = Driver.objects.create(
+            **{
+                "user": user,
+                "phone": user.phone,
+                "license_number": f"L{n}",
+                "vehicle_registration": f"CA {n} GP",
+                "vehicle_type": "sedan",
+                "status": "available",
+                "verified": True,
+            }
+            | fields
+        )
+        DriverLocation.objects.create(driver=driver, position=point(lat_lon(latitude, longitude)), **times)
+        return driver
+
+    return make
