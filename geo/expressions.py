@@ -4,6 +4,7 @@ from django.contrib.gis.geos import Polygon
 from django.db.models import BooleanField, F, Func, Q, Value
 
 from geo.coordinates import WGS84, Bounds, LatLon
+from geo.geodesy import surrounding_box
 
 
 class WithinMetres(Func):
@@ -22,6 +23,14 @@ class WithinMetres(Func):
             ),
             Value(radius_m),
         )
+
+
+def within_metres(column: str, centre: LatLon, radius_m: float) -> Q:
+    """Rows whose geometry column is at most `radius_m` from `centre`: exactly, and by the column's own GiST index.
+
+    The index is on geometry and cannot serve a distance on geography; a box around the circle can be looked up in it.
+    """
+    return in_bounds(column, surrounding_box(centre, radius_m)) & Q(WithinMetres(column, centre, radius_m))
 
 
 def in_bounds(column: str, box: Bounds) -> Q:

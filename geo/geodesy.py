@@ -4,7 +4,11 @@ import math
 
 from geopy.distance import geodesic
 
-from geo.coordinates import LatLon
+from geo.coordinates import Bounds, LatLon
+
+# The smallest radius of curvature of the ellipsoid (along the meridian, at the equator): no metre spans more degrees.
+_SMALLEST_RADIUS_M = 6_335_439.0
+_MARGIN = 1.01
 
 
 def distance_m(a: LatLon, b: LatLon) -> float:
@@ -28,3 +32,22 @@ def destination(start: LatLon, *, bearing_deg: float, distance_m: float) -> LatL
     """Where one arrives going `distance_m` metres from `start` in the direction `bearing_deg`."""
     end = geodesic(meters=distance_m).destination(start, bearing_deg)
     return LatLon(end.latitude, end.longitude)
+
+
+def surrounding_box(centre: LatLon, radius_m: float) -> Bounds:
+    """A box that certainly holds everything within `radius_m` of `centre`, and somewhat more.
+
+    Over a pole it is the whole cap; over the antimeridian its west is greater than its east.
+    """
+    reach_deg = math.degrees(radius_m / _SMALLEST_RADIUS_M) * _MARGIN
+    south, north = max(centre.latitude - reach_deg, -90.0), min(centre.latitude + reach_deg, 90.0)
+    if south == -90.0 or north == 90.0:
+        return Bounds(-180.0, south, 180.0, north)
+    aside_deg = reach_deg / math.cos(math.radians(max(abs(south), abs(north))))
+    if aside_deg >= 180.0:
+        return Bounds(-180.0, south, 180.0, north)
+    return Bounds(_wrapped(centre.longitude - aside_deg), south, _wrapped(centre.longitude + aside_deg), north)
+
+
+def _wrapped(longitude: float) -> float:
+    return (longitude + 180.0) % 360.0 - 180.0

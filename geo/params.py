@@ -1,6 +1,6 @@
 """Spatial query parameters: text from a URL in, checked values out, or a refusal that names the parameter."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from geo.coordinates import Bounds, CoordinateError, LatLon, bounds, lat_lon
@@ -58,3 +58,22 @@ def _radius(text: str) -> float:
     if not 0 < radius_m <= MAX_RADIUS_M:
         raise ParameterError("radius_m", f"must be more than 0 and at most {MAX_RADIUS_M:.0f} metres")
     return radius_m
+
+
+def choices(query: Mapping[str, str], name: str, known: Collection[str]) -> list[str]:
+    """`?status=a,b` as the values it names, each of them known; empty when absent."""
+    if name not in query:
+        return []
+    wanted = query[name].split(",")
+    for value in wanted:
+        if value not in known:
+            raise ParameterError(name, f"each must be one of {', '.join(known)}")
+    return wanted
+
+
+def limit(query: Mapping[str, str], *, default: int, highest: int) -> int:
+    """`?limit=`, a whole number from 1; more than the highest is as much as the highest."""
+    text = query.get("limit", str(default))
+    if not (text.isascii() and text.isdecimal()) or len(text) > 12 or int(text) < 1:
+        raise ParameterError("limit", f"must be a whole number from 1 to {highest}")
+    return min(int(text), highest)

@@ -2,6 +2,7 @@
 
 import math
 import traceback
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -52,7 +53,7 @@ def problem(code: str, detail: str = "", *, status: int | None = None, **members
     }
 
 
-def problem_response(error: Exception, context: dict[str, Any]) -> Response:
+def problem_response(error: Exception, _context: dict[str, Any]) -> Response:
     """The exception handler of the REST framework (setting EXCEPTION_HANDLER). Answers every exception."""
     set_rollback()
     body = _body(error)
@@ -61,27 +62,21 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response:
 
 def _body(error: Exception) -> dict[str, Any]:
     if isinstance(error, DatabaseError | InterfaceError):
-        refused = refusal_for(error)
-        return _fault(error) if refused is None else _refusal(refused)
-    if isinstance(error, Refusal):
-        return _refusal(error)
-    if isinstance(error, ParameterError):
-        return problem("invalid_parameter", str(error), field=error.parameter)
-    if isinstance(error, exceptions.ValidationError):
-        return _validation(error)
-    if isinstance(error, Http404):
-        return problem("not_found")
-    if isinstance(error, PermissionDenied):
-        return problem("forbidden")
-    if isinstance(error, exceptions.APIException):
-        code = next(code for kind, code in _CODES if isinstance(error, kind))
-        return problem(code, str(error.detail), status=error.status_code)
+        error = refusal_for(error) or error
+    for kind, answer in _ANSWERS:
+        if isinstance(error, kind):
+            return answer(error)
     return _fault(error)
 
 
 def _refusal(refused: Refusal) -> dict[str, Any]:
     members = refused.details | ({"field": refused.field} if refused.field else {})
     return problem(refused.code, refused.message, **members)
+
+
+def _framework(error: exceptions.APIException) -> dict[str, Any]:
+    code = next(code for kind, code in _CODES if isinstance(error, kind))
+    return problem(code, str(error.detail), status=error.status_code)
 
 
 def _validation(error: exceptions.ValidationError) -> dict[str, Any]:
@@ -117,6 +112,16 @@ def _fault(error: Exception) -> dict[str, Any]:
         where=[f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-8:]],
     )
     return problem("internal_error")
+
+
+_ANSWERS: tuple[tuple[type[Exception], Callable[[Any], dict[str, Any]]], ...] = (
+    (Refusal, _refusal),
+    (ParameterError, lambda error: problem("invalid_parameter", str(error), field=error.parameter)),
+    (exceptions.ValidationError, _validation),
+    (Http404, lambda _: problem("not_found")),
+    (PermissionDenied, lambda _: problem("forbidden")),
+    (exceptions.APIException, _framework),
+)
 
 
 def _headers(error: Exception, body: dict[str, Any]) -> dict[str, str]:

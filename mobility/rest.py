@@ -31,7 +31,7 @@ class StrictJSONParser(parsers.BaseParser):
 
     media_type = "application/json"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:  # noqa: ARG002
         """The value in the body; ParseError (400) or TooLarge (413)."""
         body = stream.read(MAX_BODY_BYTES + 1)
         if len(body) > MAX_BODY_BYTES:
@@ -127,7 +127,7 @@ def query_of(request: Request, *known: str) -> dict[str, str]:
 
 
 class ProblemBody(serializers.Serializer[Any]):
-    """RFC 9457. `code` is stable and for machines, `detail` for people; `field` names what is to blame, where one is."""
+    """RFC 9457. `code` is stable and for machines, `detail` for people; `field` names what is to blame."""
 
     type = serializers.CharField(help_text="Where the code is explained.")
     title = serializers.CharField()
@@ -135,7 +135,9 @@ class ProblemBody(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.ChoiceField(choices=sorted(ANSWERS))
     field = serializers.CharField(required=False)
-    errors = serializers.ListField(child=serializers.DictField(), required=False, help_text="All wrong fields.")
+    errors = serializers.ListField(  # type: ignore[assignment]
+        child=serializers.DictField(), required=False, help_text="All wrong fields."
+    )
 
 
 def documented(*codes: str, **schema: Any) -> Callable[[Any], Any]:

@@ -1,1 +1,29 @@
-urlpatterns=[]
+"""Index of every HTTP path of the product."""
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from mobility.bookings.api import BookingsView, BookingView
+from mobility.drivers.api import MeView
+from mobility.health import healthz, readyz
+from mobility.locations.api import DriversView, DriverView
+from mobility.pages import landing, problems
+from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
+
+urlpatterns = [
+    path("", landing, name="landing"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("api/v1/auth/register/", RegisterView.as_view(), name="register"),
+    path("api/v1/auth/login/", LoginView.as_view(), name="login"),
+    path("api/v1/auth/logout/", LogoutView.as_view(), name="logout"),
+    path("api/v1/auth/ws-ticket/", TicketView.as_view(), name="ws-ticket"),
+    path("api/v1/me/", MeView.as_view(), name="me"),
+    path("api/v1/drivers/", DriversView.as_view(), name="drivers"),
+    path("api/v1/drivers/<int:pk>/", DriverView.as_view(), name="driver"),
+    path("api/v1/bookings/", BookingsView.as_view(), name="bookings"),
+    path("api/v1/bookings/<int:pk>/", BookingView.as_view(), name="booking"),
+    path("api/v1/problems/", problems, name="problems"),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+]

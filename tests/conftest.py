@@ -3,14 +3,17 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.db.models.functions import Now
 
 from geo.coordinates import lat_lon, point
+from mobility.bookings.services import RideRequest
+from mobility.invariants.queries import broken_invariants
 from mobility.models import Driver, DriverLocation, User
 from tests.environment import libpq, on_database
 
@@ -90,3 +93,34 @@ def make_driver(make_user: Callable[..., User]) -> Callable[..., Driver]:
         return driver
 
     return make
+
+
+@pytest.fixture
+def ride_request() -> Callable[..., RideRequest]:
+    """ride_request(**fields): the protocol's own example, with fields changed."""
+
+    def make(**fields: Any) -> RideRequest:
+        example: dict[str, Any] = {
+            "pickup": lat_lon(-26.2041, 28.0473),
+            "dropoff": lat_lon(-26.1041, 28.1473),
+            "pickup_address": "123 Main St, Johannesburg",
+            "dropoff_address": "456 Oak St, Johannesburg",
+            "distance_km": 12.5,
+            "duration_minutes": 25.0,
+            "fare_amount": Decimal("150.00"),
+            "passenger_phone": "+27123456789",
+        }
+        return RideRequest(**example | fields)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test that used the database, whatever it did: nothing is broken."""
+    uses_database = request.node.get_closest_marker("django_db") or "committed_db" in request.fixturenames
+    if "committed_db" in request.fixturenames:
+        request.getfixturevalue("committed_db")  # so that this one ends before the tables are emptied
+    yield
+    if uses_database and not connection.needs_rollback and not request.node.get_closest_marker("breaks_invariants"):
+        assert broken_invariants() == []

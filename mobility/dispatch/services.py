@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import structlog
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from geo.coordinates import LatLon, lat_lon
 from mobility.bookings import services as bookings
@@ -75,9 +76,7 @@ def _refuse_second_live_ride(passenger_id: int) -> None:
         raise Refusal("live_ride_exists", f"You already have a live ride: {live.ride_id}.", ride_id=live.ride_id)
 
 
-def _search(
-    booking_id: int, seq: int, passenger_id: int | None, ride_id: str, request: RideRequest
-) -> SearchOutcome:
+def _search(booking_id: int, seq: int, passenger_id: int | None, ride_id: str, request: RideRequest) -> SearchOutcome:
     if not knobs().auto_assign:
         # Nobody can be asked yet: offers come with the driver socket. The ride is honestly unfulfilled.
         return SearchOutcome(booking_id, bookings.give_up_search(booking_id), Status.UNFULFILLED, new_search=True)
@@ -88,9 +87,7 @@ def _search(
     return SearchOutcome(booking_id, found.seq, Status.CONFIRMED, new_search=True, driver=found)
 
 
-def bind_nearest(
-    booking_id: int, pickup: LatLon, *, passenger_id: int | None, vehicle_type: str | None
-) -> Any | None:
+def bind_nearest(booking_id: int, pickup: LatLon, *, passenger_id: int | None, vehicle_type: str | None) -> Any | None:
     """Bind the nearest free driver to a pending booking whose row this transaction holds; None when nobody is free.
 
     First passes over drivers whom other transactions are binding. Only when all in reach were passed over does it wait
@@ -128,13 +125,17 @@ def _log_candidates(booking_id: int, row: Any) -> None:
 
 
 def warm_up() -> None:
-    """Run every hot statement once on this connection, changing nothing: plans them and loads PostGIS.
+    """Run a whole search on this connection and take it back: plans the statements and triggers, loads PostGIS.
 
-    A new PostGIS backend spends tens of milliseconds on its first spatial plan; better at the start than in a search.
+    A new PostGIS backend spends tens of milliseconds on its first search; better at the start than in a passenger's.
     """
-    nobody = -1
     nowhere = lat_lon(0, 0)
     with transaction.atomic():
-        bookings.insert_booking(nobody, "warm-up", RideRequest(nowhere, nowhere))
-        rows("dispatch/sql/assign_nearest", search_params(nowhere) | {"booking_id": nobody})
+        new = bookings.insert_booking(None, f"warm-up-{uuid4().hex}", RideRequest(nowhere, nowhere))
+        if new is not None:
+            rows("dispatch/sql/assign_nearest", search_params(nowhere) | {"booking_id": new.id})
+            bookings.give_up_search(new.id)
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        transaction.set_rollback(True)
     nearest_available(nowhere)

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from mobility.drivers.models import Driver
 from mobility.people.api import UserBody
+from mobility.people.authentication import user_of
 from mobility.rest import PersonalView, documented
 
 
@@ -54,4 +55,4 @@ class MeView(PersonalView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """The user; `driver` is null for everyone who does not drive."""
-        return Response(MeBody(request.user).data)
+        return Response(MeBody(user_of(request)).data)

@@ -10,12 +10,21 @@ from rest_framework.response import Response
 
 from mobility.conf import knobs
 from mobility.people import services
-from mobility.people.authentication import principal_of
+from mobility.people.authentication import principal_of, token_of, user_of
 from mobility.people.credentials import issue_ticket
 from mobility.people.models import Role, User
+from mobility.people.phones import masked_phone
 from mobility.rest import PersonalView, StrictSerializer, checked, documented
 
 PASSWORD_LENGTH = 256
+
+
+class MaskedPhoneField(serializers.CharField):
+    """A phone number that only its owner would recognise."""
+
+    def to_representation(self, value: Any) -> str:
+        """The number with its middle hidden."""
+        return masked_phone(str(value))
 
 
 class UserBody(serializers.ModelSerializer[User]):
@@ -132,10 +141,11 @@ class LogoutView(PersonalView):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """Revokes the token (or ends the session) that the request was sent with; the user's sockets close."""
-        if request.auth is None:
+        token = token_of(request)
+        if token is None:
             services.end_session(request._request)
         else:
-            services.log_out(request.user, request.auth)
+            services.log_out(user_of(request), token)
         return Response(status=204)
 
 

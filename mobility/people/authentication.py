@@ -4,7 +4,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import authentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 
 from mobility.people.credentials import MAX_CREDENTIAL_LENGTH, Principal, valid_token
@@ -26,7 +26,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
             raise AuthenticationFailed("The token is unknown, expired or revoked.")
         return row.user, row
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         """Makes a missing credential 401 and not 403."""
         return "Token"
 
@@ -34,26 +34,38 @@ class TokenAuthentication(authentication.BaseAuthentication):
 class SessionAuthentication(authentication.SessionAuthentication):
     """The session of someone logged in to our pages; what changes something needs the CSRF token as well."""
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         """Makes a missing credential 401 and not 403."""
         return "Session"
 
 
+def user_of(request: Request) -> User:
+    """Who sent a request that only logged in people may send."""
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
+
+
+def token_of(request: Request) -> Any | None:
+    """The row of the token a request was sent with; None when it was a session."""
+    return request.auth
+
+
 def principal_of(request: Request) -> Principal:
     """Who sent an authenticated REST request, as sockets know people."""
-    user = request.user
-    if request.auth is not None:
-        return Principal(user.pk, user.display_name, token_digest=request.auth.digest)
+    user, token = user_of(request), token_of(request)
+    if token is not None:
+        return Principal(user.pk, user.display_name, token_digest=token.digest)
     return Principal(user.pk, user.display_name, session_key=request.session.session_key or "")
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenScheme(OpenApiAuthenticationExtension):
     """How the schema describes the token."""
 
     target_class = "mobility.people.authentication.TokenAuthentication"
     name = "token"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:  # noqa: ARG002
         """An OpenAPI security scheme."""
         return {
             "type": "apiKey",
@@ -63,13 +75,13 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         }
 
 
-class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class SessionScheme(OpenApiAuthenticationExtension):
     """How the schema describes the session."""
 
     target_class = "mobility.people.authentication.SessionAuthentication"
     name = "session"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:  # noqa: ARG002
         """An OpenAPI security scheme."""
         return {
             "type": "apiKey",

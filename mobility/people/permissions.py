@@ -16,6 +16,6 @@ def is_operator(user: User) -> bool:
 class IsOperator(BasePermission):
     """Logged in, and an operator or staff."""
 
-    def has_permission(self, request: Request, view: Any) -> bool:
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002
         """Whether this request may go on."""
         return isinstance(request.user, User) and is_operator(request.user)

@@ -21,8 +21,14 @@ from mobility.errors import Refusal, refusal_for
 from mobility.people.models import Role, User
 from mobility.people.phones import checked_phone, normalised_phone
 from mobility.people.throttle import (
-    HOUR_S, QUARTER_HOUR_S, Limit, address_key, give_back, retry_after_s, spend,
-)  # fmt: skip
+    HOUR_S,
+    QUARTER_HOUR_S,
+    Limit,
+    address_key,
+    give_back,
+    retry_after_s,
+    spend,
+)
 from mobility.transactions import state_change
 
 log = structlog.get_logger(__name__)
@@ -135,7 +141,9 @@ def _account_key(name: str) -> str:
     """One key for an account, whether it is named by username or by phone."""
     known = None
     if "\x00" not in name:
-        known = User.objects.filter(Q(username=name) | Q(phone=name)).order_by("pk").values_list("pk", flat=True).first()
+        known = (
+            User.objects.filter(Q(username=name) | Q(phone=name)).order_by("pk").values_list("pk", flat=True).first()
+        )
     return f"name {name}" if known is None else f"user {known}"
 
 
@@ -191,11 +199,12 @@ def suspend_user(user_id: int) -> None:
 
 @state_change
 def save_account(user_id: int | None, save: Callable[[], None]) -> None:
-    """Store an edited account with `save`; closes its tokens and sockets when it was suspended or has a new password."""
-    before = None if user_id is None else User.objects.select_for_update(no_key=True).get(pk=user_id)
-    save()
-    if before is None:
+    """Store an edited account with `save`; a suspension or a new password ends its tokens and sockets."""
+    if user_id is None:
+        save()
         return
+    before = User.objects.select_for_update(no_key=True).get(pk=user_id)
+    save()
     after = User.objects.only("password", "is_active").get(pk=user_id)
     if after.password != before.password or (before.is_active and not after.is_active):
-        sign_out_everywhere(after.pk)
+        sign_out_everywhere(user_id)

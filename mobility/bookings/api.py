@@ -1,0 +1,174 @@
+"""Rides over REST: read only. A ride is asked for, and moves, over its socket."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework_gis.fields import GeometryField
+
+from geo import params
+from geo.coordinates import from_point
+from geo.geojson import line_geometry
+from mobility.bookings.listing import booking_with_log, bookings_page
+from mobility.bookings.models import Booking, RideEvent
+from mobility.bookings.states import Status
+from mobility.drivers.models import Driver
+from mobility.errors import Refusal
+from mobility.geojson_api import GEO_JSON, PAGE_PARAMETERS, FeatureSerializer, collection_body, feature_collection
+from mobility.people.api import MaskedPhoneField
+from mobility.people.authentication import user_of
+from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "required": ["type", "coordinates"],
+        "properties": {
+            "type": {"type": "string", "enum": ["LineString", "MultiLineString"]},
+            "coordinates": {"type": "array", "items": {}, "description": "Pickup to dropoff, longitude first."},
+        },
+    }
+)
+class RideLineField(GeometryField):
+    """Pickup to dropoff, as the crow flies."""
+
+    def to_representation(self, value: Booking) -> Any:
+        """A LineString; two of them where it crosses the antimeridian."""
+        return line_geometry(from_point(value.pickup), from_point(value.dropoff))
+
+
+class RideDriverBody(serializers.ModelSerializer[Driver]):
+    """The driver of a ride as its passenger sees them."""
+
+    name = serializers.CharField(source="user.display_name", read_only=True)
+    phone = MaskedPhoneField(read_only=True, help_text="Masked.")
+    rating = serializers.FloatField(read_only=True)
+
+    class Meta:
+        model = Driver
+        fields = ["id", "name", "phone", "vehicle_type", "vehicle_registration", "rating"]
+
+
+class RideEventBody(serializers.ModelSerializer[RideEvent]):
+    """A row of the ride's log."""
+
+    class Meta:
+        model = RideEvent
+        fields = ["seq", "event", "from_status", "to_status", "actor_role", "occurred_at", "payload"]
+
+
+class BookingFeature(FeatureSerializer):
+    """A ride as a GeoJSON Feature."""
+
+    geometry = RideLineField(source="*", read_only=True)
+    passenger_phone = MaskedPhoneField(read_only=True, help_text="Masked.")
+    driver = RideDriverBody(read_only=True, allow_null=True)
+    fare_amount = serializers.SerializerMethodField(help_text="In whole currency; null when none was agreed.")
+
+    class Meta:
+        model = Booking
+        geo_field = "geometry"
+        id_field = "id"
+        fields = [
+            "id", "ride_id", "status", "seq", "passenger_phone", "driver", "pickup_address", "dropoff_address",
+            "vehicle_type", "notes", "distance_m", "distance_origin", "duration_s", "fare_amount", "fare_currency",
+            "fare_origin", "requested_at", "confirmed_at", "arrived_at", "started_at", "completed_at",
+            "unfulfilled_at", "no_show_at", "cancelled_at", "cancelled_by", "cancellation_reason",
+        ]  # fmt: skip
+
+    def get_fare_amount(self, booking: Booking) -> float | None:
+        """The minor units of the booking as whole currency."""
+        return None if booking.fare_minor is None else booking.fare_minor / 100
+
+
+class BookingDetailFeature(BookingFeature):
+    """A ride with its log."""
+
+    events = RideEventBody(many=True, read_only=True, help_text="What happened, in order.")
+
+    class Meta(BookingFeature.Meta):
+        fields = [*BookingFeature.Meta.fields, "events"]
+
+
+_FEATURE = {
+    "id": 1,
+    "type": "Feature",
+    "geometry": {"type": "LineString", "coordinates": [[28.0473, -26.2041], [28.1473, -26.1041]]},
+    "properties": {
+        "ride_id": "12345", "status": "confirmed", "seq": 2, "passenger_phone": "+27*******89",
+        "driver": {
+            "id": 1, "name": "John Doe", "phone": "+27*******89", "vehicle_type": "sedan",
+            "vehicle_registration": "CA 123 GP", "rating": 4.8,
+        },
+        "pickup_address": "123 Main St, Johannesburg", "dropoff_address": "456 Oak St, Johannesburg",
+        "vehicle_type": None, "notes": "", "distance_m": 12500.0, "distance_origin": "client", "duration_s": 1500.0,
+        "fare_amount": 150.0, "fare_currency": "ZAR", "fare_origin": "client",
+        "requested_at": "2026-01-01T08:00:00Z", "confirmed_at": "2026-01-01T08:00:00Z", "arrived_at": None,
+        "started_at": None, "completed_at": None, "unfulfilled_at": None, "no_show_at": None, "cancelled_at": None,
+        "cancelled_by": None, "cancellation_reason": "",
+    },
+}  # fmt: skip
+_EVENTS = [
+    {"seq": 1, "event": "ride_requested", "from_status": "", "to_status": "pending", "actor_role": "passenger",
+     "occurred_at": "2026-01-01T08:00:00Z", "payload": {}},
+    {"seq": 2, "event": "driver_assigned", "from_status": "pending", "to_status": "confirmed", "actor_role": "system",
+     "occurred_at": "2026-01-01T08:00:00Z", "payload": {"driver_id": 1}},
+]  # fmt: skip
+_DETAIL = _FEATURE | {"properties": dict(_FEATURE["properties"]) | {"events": _EVENTS}}  # type: ignore[call-overload]
+
+
+class BookingsView(PersonalView):
+    """One's own rides."""
+
+    renderer_classes = (GeoJSONRenderer,)
+
+    @documented(
+        "invalid_parameter", "unauthenticated",
+        operation_id="bookings", tags=["rides"], summary="One's own rides, newest first, as GeoJSON",
+        parameters=[
+            OpenApiParameter("status", str, description=f"One or several, with commas: {', '.join(Status.values)}."),
+            OpenApiParameter("limit", int, description=f"Rides a page; default {DEFAULT_LIMIT}, at most {MAX_LIMIT}."),
+            *PAGE_PARAMETERS,
+        ],
+        responses={(200, GEO_JSON): collection_body(BookingFeature, "BookingCollection")},
+        examples=[
+            OpenApiExample(
+                "One ride",
+                {"type": "FeatureCollection", "features": [_FEATURE], "numberReturned": 1, "next": None},
+                media_type=GEO_JSON,
+            )
+        ],
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """The rides whose passenger one is; operators see all rides. `next` is the address of the following page."""
+        query = query_of(request, "status", "limit", "cursor")
+        statuses = params.choices(query, "status", Status.values)
+        limit = params.limit(query, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
+        page = bookings_page(user_of(request), statuses, limit, query.get("cursor"))
+        return Response(feature_collection(request, query, page, BookingFeature))
+
+
+class BookingView(PersonalView):
+    """One ride."""
+
+    renderer_classes = (GeoJSONRenderer,)
+
+    @documented(
+        "invalid_parameter", "unauthenticated", "not_found",
+        operation_id="booking", tags=["rides"], summary="One of one's own rides with its log",
+        responses={(200, GEO_JSON): BookingDetailFeature},
+        examples=[OpenApiExample("A ride", _DETAIL, media_type=GEO_JSON)],
+    )  # fmt: skip
+    def get(self, request: Request, pk: int) -> Response:
+        """The ride with this id. Another passenger's ride answers like one that does not exist."""
+        query_of(request)
+        booking = booking_with_log(user_of(request), pk)
+        if booking is None:
+            raise Refusal("not_found")
+        return Response(BookingDetailFeature(booking).data)

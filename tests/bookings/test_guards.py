@@ -1,0 +1,321 @@
+"""What the database itself forbids: each wall is attacked with raw SQL, as the application's role."""
+
+import re
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from mobility.bookings.models import Booking, RideEvent
+from mobility.bookings.services import SYSTEM, Actor, cancel_ride, complete_ride, start_ride
+from mobility.bookings.states import MOVES, ActorRole, Status
+from mobility.dispatch.services import find_driver
+from mobility.models import Driver, DriverLocation
+
+pytestmark = pytest.mark.django_db
+
+PICKUP = "ST_SetSRID(ST_MakePoint(28.0473, -26.2041), 4326)"
+BOOKING_COLUMNS = {
+    "ride_id": "'raw'", "passenger_id": "NULL", "passenger_phone": "''", "driver_id": "NULL", "status": "'pending'",
+    "seq": "1", "pickup": PICKUP, "pickup_address": "''", "dropoff": PICKUP, "dropoff_address": "''", "notes": "''",
+    "distance_m": "1", "distance_origin": "'geodesic'", "fare_minor": "NULL", "fare_currency": "'ZAR'",
+    "fare_origin": "'none'", "request_digest": "''", "cancellation_reason": "''",
+}  # fmt: skip
+
+
+def insert_booking(**changes: str) -> str:
+    """An INSERT as somebody with psql would write it; values are SQL."""
+    columns = BOOKING_COLUMNS | changes
+    return f"INSERT INTO mobility_booking ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
+
+
+def refused(*statements: str) -> str:
+    """Run the statements in one transaction up to its commit checks; the constraint or message that stopped them."""
+    with pytest.raises(DatabaseError) as stopped, transaction.atomic(), connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    cause = stopped.value.__cause__
+    return cause.diag.constraint_name or str(cause).splitlines()[0]
+
+
+@pytest.fixture
+def ride(make_user, make_driver, ride_request):
+    """A confirmed ride; its booking."""
+    make_driver(-26.2041, 28.0473)
+    outcome = find_driver(make_user().pk, "r1", ride_request())
+    return Booking.objects.get(pk=outcome.booking_id)
+
+
+@pytest.fixture
+def finished(ride):
+    """The same, completed."""
+    start_ride(ride.pk, SYSTEM)
+    complete_ride(ride.pk, SYSTEM)
+    ride.refresh_from_db()
+    return ride
+
+
+def test_a_plain_booking_with_its_log_row_is_accepted():
+    with connection.cursor() as cursor:
+        cursor.execute(insert_booking() + " RETURNING id")
+        booking_id = cursor.fetchone()[0]
+        cursor.execute(
+            "INSERT INTO mobility_ride_event (booking_id, seq, event, from_status, to_status, actor_role, payload)"
+            " VALUES (%s, 1, 'ride_requested', '', 'pending', 'passenger', '{}')",
+            [booking_id],
+        )
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert Booking.objects.filter(pk=booking_id).exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({"status": "'flying'"}, "booking_move_allowed"),
+        ({"status": "'confirmed'"}, "booking_move_allowed"),
+        ({"status": "'completed'"}, "booking_move_allowed"),
+        ({"seq": "2"}, "booking_move_allowed"),
+        ({"ride_id": "'a/b'"}, "booking_ride_id_is_plain"),
+        ({"ride_id": "''"}, "booking_ride_id_is_plain"),
+        ({"fare_minor": "-1", "fare_origin": "'client'"}, "booking_fare_not_negative"),
+        ({"fare_minor": "100"}, "booking_fare_has_origin"),
+        ({"fare_origin": "'client'"}, "booking_fare_has_origin"),
+        ({"distance_m": "'NaN'"}, "booking_distance_is_sane"),
+        ({"distance_m": "'Infinity'"}, "booking_distance_is_sane"),
+        ({"distance_m": "-1"}, "booking_distance_is_sane"),
+        ({"duration_s": "'NaN'"}, "booking_duration_is_sane"),
+        ({"pickup": "ST_SetSRID(ST_MakePoint(200, 0), 4326)"}, "booking_pickup_on_earth"),
+        ({"pickup": "ST_SetSRID(ST_MakePoint(28, 91), 4326)"}, "booking_pickup_on_earth"),
+        ({"pickup": "ST_SetSRID(ST_MakePoint('NaN', 0), 4326)"}, "booking_pickup_on_earth"),
+        ({"pickup": "'SRID=4326;POINT EMPTY'"}, "booking_pickup_on_earth"),
+        ({"dropoff": "ST_SetSRID(ST_MakePoint(28, '-Infinity'), 4326)"}, "booking_dropoff_on_earth"),
+        ({"cancelled_at": "now()"}, "booking_cancellation_is_told"),
+    ],
+)
+def test_a_booking_that_cannot_be_is_refused(changes, constraint):
+    assert refused(insert_booking(**changes)) == constraint
+    assert not Booking.objects.exists()
+
+
+def test_a_booking_without_a_log_row_is_refused():
+    assert refused(insert_booking()) == "booking_move_is_logged"
+
+
+def test_a_second_live_booking_of_a_driver_is_refused(ride, make_user, ride_request, make_driver):
+    make_driver(-26.2041, 28.0473)
+    other = find_driver(make_user().pk, "r2", ride_request()).booking_id
+    assert Booking.objects.get(pk=other).driver_id != ride.driver_id
+    stopped = refused(
+        f"UPDATE mobility_booking SET driver_id = {ride.driver_id}, seq = seq + 1 WHERE id = {other}",
+    )
+    assert stopped == "booking_one_live_per_driver"
+
+
+def test_a_second_live_booking_of_a_passenger_is_refused(ride):
+    again = insert_booking(passenger_id=str(ride.passenger_id), ride_id="'other'")
+    assert refused(again) == "booking_one_live_per_passenger"
+
+
+def test_a_second_booking_under_a_used_ride_id_is_refused(finished):
+    again = insert_booking(passenger_id=str(finished.passenger_id), ride_id=f"'{finished.ride_id}'")
+    assert refused(again) == "booking_one_per_passenger_and_ride_id"
+
+
+def test_a_second_open_guest_ride_of_one_id_is_refused(ride_request):
+    find_driver(None, "guest-1", ride_request())
+    assert refused(insert_booking(ride_id="'guest-1'")) == "booking_one_open_per_guest_ride_id"
+
+
+def test_a_confirmed_booking_without_a_driver_is_refused(ride):
+    assert (
+        refused(f"UPDATE mobility_booking SET driver_id = NULL, seq = seq + 1 WHERE id = {ride.pk}")
+        == "booking_bound_has_driver"
+    )
+
+
+def test_a_waiting_booking_with_a_driver_is_refused(ride_request, make_driver):
+    waiting = find_driver(None, "g", ride_request())
+    assert waiting.status == Status.UNFULFILLED
+    driver = make_driver(10, 10)
+    assert (
+        refused(f"UPDATE mobility_booking SET driver_id = {driver.pk}, seq = seq + 1 WHERE id = {waiting.booking_id}")
+        == "booking_waiting_has_no_driver"
+    )
+
+
+def test_the_passenger_cannot_be_their_own_driver(make_user, make_driver, ride_request):
+    driver = make_driver(-26.2041, 28.0473)
+    outcome = find_driver(driver.user_id, "own", ride_request())
+    assert outcome.status == Status.UNFULFILLED
+    stopped = refused(
+        "UPDATE mobility_booking SET status = 'pending', seq = seq + 1, unfulfilled_at = NULL"
+        f" WHERE id = {outcome.booking_id}",
+        f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1, driver_id = {driver.pk}"
+        f" WHERE id = {outcome.booking_id}",
+    )
+    assert stopped == "booking_not_own_driver"
+
+
+@pytest.mark.parametrize("target", sorted({*Status.values} - {m.target for m in MOVES if m.source == "confirmed"}))
+def test_every_move_the_table_does_not_list_is_refused(ride, target):
+    stopped = refused(f"UPDATE mobility_booking SET status = '{target}', seq = seq + 1 WHERE id = {ride.pk}")
+    assert stopped == "booking_move_allowed"
+    ride.refresh_from_db()
+    assert ride.status == Status.CONFIRMED
+
+
+def test_a_move_without_a_log_row_is_refused(ride):
+    move = f"UPDATE mobility_booking SET status = 'in_progress', started_at = now() WHERE id = {ride.pk}"
+    assert refused(move) == "booking_move_is_logged"
+    assert refused(move.replace("SET ", "SET seq = seq + 1, ")) == "booking_move_is_logged"
+
+
+def test_a_log_row_without_its_move_is_refused(ride):
+    stopped = refused(
+        "INSERT INTO mobility_ride_event (booking_id, seq, event, from_status, to_status, actor_role, payload)"
+        f" VALUES ({ride.pk}, 3, 'ride_started', 'confirmed', 'in_progress', 'driver', '{{}}')"
+    )
+    assert stopped == "booking_move_is_logged"
+
+
+@pytest.mark.parametrize(
+    ("seq", "from_status", "to_status", "event", "constraint"),
+    [
+        (4, "confirmed", "in_progress", "ride_started", "ride_event_seq_is_gapless"),
+        (2, "pending", "confirmed", "driver_assigned", "mobility_ride_event_pkey"),
+        (0, "", "pending", "ride_requested", "ride_event_seq_from_1"),
+        (3, "pending", "confirmed", "driver_assigned", "ride_event_follows_previous"),
+        (3, "confirmed", "completed", "ride_completed", "ride_event_move_allowed"),
+        (3, "confirmed", "in_progress", "ride_completed", "ride_event_move_allowed"),
+    ],
+)
+def test_a_log_row_out_of_order_is_refused(ride, seq, from_status, to_status, event, constraint):
+    stopped = refused(
+        "INSERT INTO mobility_ride_event (booking_id, seq, event, from_status, to_status, actor_role, payload)"
+        f" VALUES ({ride.pk}, {seq}, '{event}', '{from_status}', '{to_status}', 'driver', '{{}}')"
+    )
+    assert stopped == constraint
+
+
+def test_seq_of_a_booking_cannot_jump_or_go_back(ride):
+    for seq in (ride.seq - 1, ride.seq + 2):
+        assert refused(f"UPDATE mobility_booking SET seq = {seq} WHERE id = {ride.pk}") == "booking_seq_is_gapless"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "status = 'pending', driver_id = NULL, seq = seq + 1", "driver_id = driver_id + 1", "fare_minor = 1",
+        "completed_at = now() + interval '1 day'", "confirmed_at = NULL", "fare_origin = 'none', fare_minor = NULL",
+        "requested_at = now() + interval '1 day'", "seq = seq + 1",
+    ],
+)  # fmt: skip
+def test_a_finished_booking_stays_as_it_is(finished, change):
+    assert refused(f"UPDATE mobility_booking SET {change} WHERE id = {finished.pk}") == "booking_terminal_is_final"
+
+
+def test_a_finished_booking_keeps_its_ride_id(finished):
+    stopped = refused(f"UPDATE mobility_booking SET ride_id = 'other' WHERE id = {finished.pk}")
+    assert stopped == "booking_identity_is_fixed"
+
+
+def test_a_finished_booking_may_lose_its_personal_data(finished):
+    """Erasing a person must stay possible."""
+    Booking.objects.filter(pk=finished.pk).update(passenger_phone="", pickup_address="", dropoff_address="", notes="")
+
+
+def test_a_driver_cannot_be_freed_or_sent_offline_while_holding_a_ride(ride):
+    for status in ("available", "offline"):
+        stopped = refused(f"UPDATE mobility_driver SET status = '{status}' WHERE id = {ride.driver_id}")
+        assert stopped == "driver_busy_while_bound"
+
+
+def test_a_driver_cannot_be_busy_without_a_ride(make_driver):
+    driver = make_driver(0, 0)
+    assert refused(f"UPDATE mobility_driver SET status = 'busy' WHERE id = {driver.pk}") == "driver_busy_while_bound"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM mobility_booking", "DELETE FROM mobility_ride_event", "UPDATE mobility_ride_event SET payload = '{}'",
+        "TRUNCATE mobility_booking CASCADE", "DELETE FROM mobility_driver", "DROP TABLE mobility_booking",
+        "ALTER TABLE mobility_booking DISABLE TRIGGER ALL", "CREATE TABLE public.mine (id int)",
+        "DELETE FROM mobility_allowed_move", "INSERT INTO mobility_allowed_move VALUES ('completed', 'pending', 'x')",
+        "DROP TRIGGER booking_guard ON mobility_booking", "SET session_replication_role = replica",
+        "UPDATE django_migrations SET name = 'x'", "DROP INDEX booking_one_live_per_driver",
+    ],
+)  # fmt: skip
+def test_the_application_may_not(ride, statement):
+    reason = refused(statement)
+    assert re.search("permission denied|must be owner", reason), reason
+    assert RideEvent.objects.filter(booking=ride).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("position = ST_SetSRID(ST_MakePoint(181, 0), 4326)", "location_position_on_earth"),
+        ("position = ST_SetSRID(ST_MakePoint('NaN', 0), 4326)", "location_position_on_earth"),
+        ("position = 'SRID=4326;POINT EMPTY'", "location_position_on_earth"),
+        ("recorded_at = recorded_at - interval '1 second'", "location_newest_wins"),
+        ("recorded_at = received_at + interval '2 minutes'", "location_not_from_the_future"),
+        ("heading = 360", "location_heading_in_circle"),
+        ("heading = 'NaN'", "location_heading_in_circle"),
+        ("speed = -1", "location_speed_is_sane"),
+        ("speed = 'Infinity'", "location_speed_is_sane"),
+    ],
+)
+def test_a_position_that_cannot_be_is_refused(make_driver, change, constraint):
+    driver = make_driver(-26.2, 28.0)
+    assert refused(f"UPDATE mobility_driver_location SET {change}") == constraint
+    assert DriverLocation.objects.get(pk=driver.pk).position.coords == (28.0, -26.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("status = 'asleep'", "driver_status_is_known"),
+        ("vehicle_type = 'broom'", "driver_vehicle_type_is_known"),
+        ("rating = 0.5", "driver_rating_is_1_to_5"),
+        ("phone = '0821234567'", "driver_phone_is_e164"),
+    ],
+)
+def test_a_driver_that_cannot_be_is_refused(make_driver, change, constraint):
+    make_driver(0, 0)
+    assert refused(f"UPDATE mobility_driver SET {change}") == constraint
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"), [("phone = '12'", "user_phone_is_e164"), ("roles = '{king}'", "user_roles_are_known")]
+)
+def test_a_user_that_cannot_be_is_refused(make_user, change, constraint):
+    make_user()
+    assert refused(f"UPDATE mobility_user SET {change}") == constraint
+
+
+def test_the_database_lists_the_same_moves_as_the_code():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT from_status, to_status, event FROM mobility_allowed_move")
+        assert set(cursor.fetchall()) == set(MOVES)
+
+
+def test_status_changes_of_a_driver_reach_the_matching_index(make_driver):
+    driver = make_driver(0, 0)
+    for status, verified, expected in (("offline", True, False), ("available", False, False), ("available", True, True)):
+        Driver.objects.filter(pk=driver.pk).update(status=status, verified=verified)
+        assert DriverLocation.objects.get(pk=driver.pk).dispatchable is expected
+    Driver.objects.filter(pk=driver.pk).update(vehicle_type="suv", stationary=True)
+    moved = DriverLocation.objects.get(pk=driver.pk)
+    assert (moved.vehicle_type, moved.stationary) == ("suv", True)
+
+
+def test_cancelling_twice_writes_one_row(ride):
+    passenger = Actor(ride.passenger_id, ActorRole.PASSENGER)
+    assert cancel_ride(ride.pk, passenger, "late") == cancel_ride(ride.pk, passenger, "again") == 3
+    assert RideEvent.objects.filter(booking=ride).count() == 3
+
+
+def test_integrity_error_is_djangos(ride):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Booking.objects.filter(pk=ride.pk).update(driver=None, seq=3)

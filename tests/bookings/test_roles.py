@@ -1,0 +1,46 @@
+"""Who may do what in the database: the privileges of the application's role, enumerated from the catalog."""
+
+import pytest
+from django.db import connection
+
+pytestmark = pytest.mark.django_db
+
+# Tables from which the application's role must not take rows or in which it must not rewrite them.
+FULL = {"SELECT", "INSERT", "UPDATE", "DELETE"}
+EXCEPTIONS = {
+    "django_migrations": {"SELECT"},
+    "mobility_allowed_move": {"SELECT"},
+    "mobility_booking": FULL - {"DELETE"},
+    "mobility_driver": FULL - {"DELETE"},
+    "mobility_ride_event": {"SELECT", "INSERT"},
+    "spatial_ref_sys": {"SELECT"},
+}
+
+
+def test_the_tests_connect_as_the_application():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user, usesuper, usecreatedb FROM pg_user WHERE usename = current_user")
+        assert cursor.fetchone() == ("careconnect_app", False, False)
+
+
+def test_the_application_has_exactly_the_listed_privileges():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, array_agg(privilege_type::text) FROM information_schema.role_table_grants g"
+            " JOIN pg_tables t ON t.tablename = g.table_name AND t.schemaname = g.table_schema"
+            " WHERE grantee IN ('careconnect_app', 'PUBLIC') AND table_schema = 'public' GROUP BY table_name"
+        )
+        granted = {table: set(privileges) for table, privileges in cursor.fetchall()}
+    assert "mobility_booking" in granted
+    assert granted == {table: EXCEPTIONS.get(table, FULL) for table in granted}
+
+
+def test_the_application_owns_nothing_and_creates_nothing():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_class WHERE relowner = 'careconnect_app'::regrole")
+        assert cursor.fetchone() == (0,)
+        cursor.execute(
+            "SELECT has_schema_privilege(current_user, 'public', 'CREATE'),"
+            " has_database_privilege(current_user, current_database(), 'CREATE')"
+        )
+        assert cursor.fetchone() == (False, False)
