@@ -17,8 +17,9 @@ from mobility.conf import ConfigurationMistake, read_knobs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-if (BASE_DIR / ".env").is_file():
-    environ.Env.read_env(BASE_DIR / ".env")
+# ENV_FILE names another file than .env, or none when empty.
+if ENV_FILE := env.str("ENV_FILE", str(BASE_DIR / ".env")):
+    environ.Env.read_env(ENV_FILE)
 
 ENVIRONMENT = env.str("CARECONNECT_ENV", "production")
 if ENVIRONMENT not in {"production", "demo"}:

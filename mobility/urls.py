@@ -1,6 +1,8 @@
 """Index of every HTTP path of the product."""
 
+from django.templatetags.static import static
 from django.urls import path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from mobility.bookings.api import BookingsView, BookingView
@@ -12,6 +14,7 @@ from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
 
 urlpatterns = [
     path("", landing, name="landing"),
+    path("favicon.ico", RedirectView.as_view(url=static("mobility/icon.svg"))),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("api/v1/auth/register/", RegisterView.as_view(), name="register"),

@@ -52,16 +52,17 @@ def _start() -> None:
     for name in list(os.environ):
         if name.startswith("CARECONNECT_") or name in {"REDIS_URL", "WEB_CONCURRENCY", "DATABASE_OWNER_URL"}:
             del os.environ[name]
-    os.environ |= {"CARECONNECT_ENV": "demo", "DJANGO_SECRET_KEY": SECRET_KEY, "DB_POOL": "no", "LOG_LEVEL": "INFO"}
+    os.environ |= {"ENV_FILE": "", "CARECONNECT_ENV": "demo", "DJANGO_SECRET_KEY": SECRET_KEY, "DB_POOL": "no", "LOG_LEVEL": "INFO"}
     if not _is_worker() and _cluster("status").returncode != 0:
         if _cluster("start", "--fast").returncode != 0:
             sys.exit("The tests need a PostgreSQL with PostGIS: `make test` sets it up.")
         os.environ["CARETEST_STARTED_CLUSTER"] = "yes"
     urls = connection_urls(CLUSTER)
-    os.environ["TEST_ADMIN_URL"] = urls["DATABASE_ADMIN_URL"]
+    # Not a session in the database that is about to be copied: that would be refused.
+    os.environ["TEST_ADMIN_URL"] = on_database(urls["DATABASE_ADMIN_URL"], "postgres")
     name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{_run_id()}"
     os.environ["DATABASE_URL"] = on_database(urls["DATABASE_URL"], name)
-    with psycopg.connect(libpq(urls["DATABASE_ADMIN_URL"]), autocommit=True) as admin:
+    with psycopg.connect(libpq(os.environ["TEST_ADMIN_URL"]), autocommit=True) as admin:
         # One process makes the template, the others wait for it here.
         admin.execute("SELECT pg_advisory_lock(867)")
         template = _template(admin, urls)

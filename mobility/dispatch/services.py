@@ -33,15 +33,19 @@ class SearchOutcome:
 
 
 @state_change
-def find_driver(passenger_id: int | None, ride_id: str, request: RideRequest) -> SearchOutcome:
+def find_driver(
+    passenger_id: int | None, ride_id: str, request: RideRequest, *, may_search: bool = True
+) -> SearchOutcome:
     """Make the booking (once) and bind the nearest driver, or find that nobody is to be had; all in one commit.
 
-    Repeating it gives the present state and never a second booking. Refusals: `ride_over`, `ride_conflict`,
-    `live_ride_exists` (naming the other ride), `account_inactive`, `implausible_distance`.
+    Repeating it gives the present state and never a second booking. With `may_search` false (the caller's budget is
+    spent) only such a repeat is answered. Refusals: `ride_over`, `ride_conflict`, `live_ride_exists` (naming the other
+    ride), `account_inactive`, `implausible_distance`, `too_many_searches`.
     """
     bookings.check_plausible(request)
     new = bookings.insert_booking(passenger_id, ride_id, request)
     if new is not None:
+        _require_budget(may_search)
         return _search(new.id, 1, passenger_id, ride_id, request)
     booking = _existing(passenger_id, ride_id)
     if booking.status in TERMINAL:
@@ -50,8 +54,14 @@ def find_driver(passenger_id: int | None, ride_id: str, request: RideRequest) ->
         if booking.request_digest != request.digest():
             raise Refusal("ride_conflict", status=booking.status)
         return SearchOutcome(booking.pk, booking.seq, booking.status, new_search=False)
+    _require_budget(may_search)
     seq = bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request)
     return _search(booking.pk, seq, passenger_id, ride_id, request)
+
+
+def _require_budget(may_search: bool) -> None:
+    if not may_search:
+        raise Refusal("too_many_searches")
 
 
 def _existing(passenger_id: int | None, ride_id: str) -> Booking:

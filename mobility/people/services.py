@@ -198,7 +198,7 @@ def suspend_user(user_id: int) -> None:
 
 
 @state_change
-def save_account(user_id: int | None, save: Callable[[], None]) -> None:
+def save_account(user_id: int | None, save: Callable[[], Any]) -> None:
     """Store an edited account with `save`; a suspension or a new password ends its tokens and sockets."""
     if user_id is None:
         save()

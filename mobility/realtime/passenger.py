@@ -88,16 +88,16 @@ class PassengerSocket(Socket):
 
     def _find_driver_now(self, command: FindDriver) -> list[frames.Frame]:
         self._still_allowed()
-        address = self._address()
-        if not spend_search(self.principal.user_id, address):
-            raise Refusal("too_many_searches")
-        began = None
+        passenger_id, address = self.principal.user_id, self._address()
+        in_budget = spend_search(passenger_id, address)
+        began = False
         try:
-            began = find_driver(self.principal.user_id, self.ride_id, command.request())
+            outcome = find_driver(passenger_id, self.ride_id, command.request(), may_search=in_budget)
+            began = outcome.new_search
         finally:
-            if began is None or not began.new_search:
-                refund_search(self.principal.user_id, address)  # only searches that were begun count
-        return self._answer(began)
+            if in_budget and not began:
+                refund_search(passenger_id, address)  # only searches that were begun count
+        return self._answer(outcome)
 
     def _answer(self, outcome: SearchOutcome) -> list[frames.Frame]:
         self._booking_id, self._seq = outcome.booking_id, outcome.seq

@@ -1,0 +1,54 @@
+# What one does with this project day by day. The work itself is done by the scripts in bin/.
+
+MAKEFLAGS += --no-print-directory
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help run stop reset psql manage test test-slow lint bench lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+run: ## set up what is missing and run the service; Ctrl-C stops it (PORT=8067 HOST=127.0.0.1)
+	@bin/setup
+	@bin/run
+
+stop: ## stop the service and the private database
+	@bin/stop
+
+reset: ## remove the private database with all its data (asks first; CONFIRM=yes does not)
+	@bin/reset $(CONFIRM)
+
+psql: ## open psql on the database (ROLE=app, owner or admin)
+	@bin/psql $(or $(ROLE),app)
+
+manage: ## run a management command: make manage CMD="check_invariants"
+	@bin/setup
+	@bin/manage $(CMD)
+
+test: ## the quick tests, a few minutes (ARGS="tests/geo -x")
+	@bin/setup --test
+	@$(PYTHON) -m pytest -n 2 -m "not slow" $(ARGS)
+
+# pytest's exit code 5 means: there is no such test.
+test-slow: ## the slow tests
+	@bin/setup --test
+	@$(PYTHON) -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
+
+lint: ## linters, types, import rules, migrations and deployment checks
+	@bin/setup --test
+	@bin/lint
+
+bench: ## measure the hot paths, results in var/bench (ARGS=--quick)
+	@bin/setup --test
+	@$(PYTHON) -m tests.bench $(ARGS)
+
+lock: ## write requirements*.txt anew from requirements*.in (UPGRADE=1 takes newer versions)
+	@bin/setup --test
+	@for name in requirements requirements-dev; do \
+	  .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade) $$name.in -o $$name.txt || exit 1; \
+	done
+
+clean: ## remove caches and the virtual environment; keeps the database
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis var/setup-unavailable
+	@find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +

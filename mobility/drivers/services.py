@@ -1,0 +1,54 @@
+"""What operators do with drivers."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from mobility.drivers.models import Driver, DriverStatus
+from mobility.errors import Refusal
+from mobility.people.models import Role, User
+from mobility.transactions import state_change
+
+log = structlog.get_logger(__name__)
+
+
+@state_change
+def set_verified(driver_ids: Iterable[int], *, verified: bool) -> int:
+    """Say that papers and vehicle of these drivers were checked, or no longer hold; how many changed.
+
+    A ride that a driver is bound to goes on; only later searches pass over an unverified driver.
+    """
+    changed = Driver.objects.filter(pk__in=list(driver_ids)).exclude(verified=verified).update(verified=verified)
+    log.info("drivers_verified" if verified else "drivers_unverified", count=changed)
+    return changed
+
+
+def check_status_change(driver_id: int | None, status: str) -> None:
+    """Refuse a status set by hand that would contradict the driver's rides; locks the driver's row till the commit.
+
+    `busy` belongs to the service: it holds exactly while a live booking does.
+    """
+    now = None
+    if driver_id is not None:
+        now = Driver.objects.select_for_update(of=("self",), no_key=True).get(pk=driver_id).status
+    if status == now:
+        return
+    if now == DriverStatus.BUSY:
+        raise Refusal("driver_has_ride", "This driver has a live ride: the status changes with it.", field="status")
+    if status == DriverStatus.BUSY:
+        raise Refusal("invalid_field", "Only a ride makes a driver busy.", field="status")
+
+
+@state_change
+def save_driver(driver: Driver, changed: Iterable[str]) -> None:
+    """Store a new driver, or the `changed` fields of an edited one: what others wrote meanwhile stays.
+
+    Whoever is made a driver has the role from then on.
+    """
+    if driver.pk is None:
+        driver.save(force_insert=True)
+    else:
+        driver.save(update_fields=list(changed))
+    user = User.objects.select_for_update(no_key=True).get(pk=driver.user_id)
+    if Role.DRIVER.value not in user.roles:
+        User.objects.filter(pk=user.pk).update(roles=[*user.roles, Role.DRIVER.value])

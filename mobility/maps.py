@@ -1,0 +1,65 @@
+"""Places on a map in the operators' pages: Leaflet from django-leaflet, no tiles and no CDN needed.
+
+The page holds what to draw as data; mobility/static/mobility/place_map.js draws it. There is no script in the page.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+from django import forms
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from leaflet.forms.widgets import LeafletWidget
+
+from geo.coordinates import LatLon, from_point
+
+MEDIA = forms.Media(
+    js=["leaflet/leaflet.js", "mobility/place_map.js"],
+    css={"screen": ["leaflet/leaflet.css", "mobility/place_map.css"]},
+)
+
+
+class Place(NamedTuple):
+    """A point on the map; `kind` is pickup, dropoff or driver and decides its colour."""
+
+    at: LatLon
+    label: str
+    kind: str
+
+
+def place_map(places: list[Place], *, line: bool = False) -> SafeString:
+    """A map of the places; with `line`, the first two are joined by one."""
+    return render_to_string("mobility/admin/place_map.html", {"drawing": json.dumps(_drawing(places, line=line))})
+
+
+def _drawing(places: list[Place], *, line: bool, editable: bool = False) -> dict[str, Any]:
+    return {
+        "places": [
+            {"latitude": p.at.latitude, "longitude": p.at.longitude, "label": p.label, "kind": p.kind} for p in places
+        ],
+        "line": line,
+        "editable": editable,
+        "center": settings.LEAFLET_CONFIG["DEFAULT_CENTER"],
+        "zoom": settings.LEAFLET_CONFIG["DEFAULT_ZOOM"],
+        "tiles": settings.MAP_TILES_URL,
+    }
+
+
+class PlaceWidget(LeafletWidget):
+    """A point that is put on the map with a click, or typed as latitude and longitude."""
+
+    template_name = "mobility/admin/place_widget.html"
+    geom_type = "POINT"
+
+    @property
+    def media(self) -> forms.Media:
+        """Leaflet and the drawing script."""
+        return MEDIA
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        """The stored or the refused value, with the place it stands for."""
+        context: dict[str, Any] = super().get_context(name, value, attrs)
+        point = self.deserialize(value) if isinstance(value, str) else value
+        places = [Place(from_point(point), "position", "driver")] if point and point.geom_type == "Point" else []
+        return context | {"drawing": json.dumps(_drawing(places, line=False, editable=True))}

@@ -1,0 +1,112 @@
+"""Measures the hot paths beside what they could be at best, and says which targets are met.
+
+It starts a PostgreSQL cluster of its own (var/bench-postgres), fills it with made-up fleets, measures, and removes it
+again; your databases are not touched. Figures go to the terminal and, as JSON, to var/bench. docs/performance.md
+explains every row. For figures worth keeping the machine should have nothing else to do.
+
+Exit codes: 0 every target met, 1 a target missed or the run failed, 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.bench import assign, echo, hotspot, matching, redis_peer
+from tests.bench.plan import FULL, QUICK, SEED, Plan
+from tests.bench.report import Result, console, machine, say, show_targets
+from tests.bench.stage import FLEET_SEED, RESULTS, BenchError, Stage
+
+BENCHES: dict[str, Callable[[Stage, Plan], Result]] = {
+    "matching": matching.bench,
+    "redis": redis_peer.bench,
+    "assign": assign.bench,
+    "hotspot": hotspot.bench,
+    "echo": echo.bench,
+}
+BUSY_BEFORE = 0.5  # load average of the last minute from which figures deserve doubt
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="about two minutes: smaller fleets, fewer and shorter rounds"
+    )
+    parser.add_argument("--only", metavar="NAME", choices=BENCHES, action="append", help=f"one of {', '.join(BENCHES)}")
+    parser.add_argument("--keep", action="store_true", help="leave the bench's database (stopped) for a look at it")
+    return parser.parse_args()
+
+
+def _run(asked: argparse.Namespace) -> list[Result]:
+    plan, load_before = (QUICK if asked.quick else FULL), os.getloadavg()[0]
+    if plan.quick:
+        console.print(
+            "[yellow]A quick run: small fleets and short rounds. Its figures are rough, do not quote them.[/]"
+        )
+    if load_before > BUSY_BEFORE:
+        console.print(
+            f"[yellow]The machine is busy already (load {load_before:.1f}): the figures will be disturbed.[/]"
+        )
+    results = []
+    with Stage(keep=asked.keep) as stage:
+        facts: dict[str, Any] = {
+            "quick": plan.quick,
+            "machine": machine(
+                stage.fleet(plan.sizes[0]).one("SELECT version() || ', PostGIS ' || postgis_lib_version()")
+            )
+            | {"load_before": load_before},
+            "seeds": {"fleet": FLEET_SEED, "pickups": SEED},
+            "plan": vars(plan),
+        }
+        for name in asked.only or BENCHES:
+            began = time.monotonic()
+            result = BENCHES[name](stage, plan)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            result.keep(RESULTS, facts | {"measured_at": now, "took_s": round(time.monotonic() - began)})
+            result.show()
+            results.append(result)
+        say("removing the bench's database" if not asked.keep else "stopping the bench's database")
+    return results
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run what was asked for."""
+    asked = _arguments()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print("[red]Another bench run is under way here.[/]")
+            return 1
+        began = time.monotonic()
+        try:
+            results = _run(asked)
+        except BenchError as failure:
+            console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
+            return 1
+        except KeyboardInterrupt:
+            console.print("Interrupted; everything it started is stopped.")
+            return 130
+    show_targets(results)
+    missed = [t for r in results for t in r.targets if t.met is False]
+    console.print(f"{len(missed)} of {sum(len(r.targets) for r in results)} targets missed; "
+                  f"{(time.monotonic() - began) / 60:.1f} minutes; JSON in var/bench")  # fmt: skip
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

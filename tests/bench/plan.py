@@ -1,0 +1,34 @@
+"""How long and how often: the whole run, and the quick one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes, rounds and seconds of one run."""
+
+    quick: bool
+    sizes: tuple[int, ...]
+    rounds: int
+    seconds: float  # of one measurement in one round
+    haversine_queries: int
+    rides: int  # of one round of the assignments, all clients together
+    hot_rides: int
+    echo_seconds: float
+    idle_sockets: int
+
+    @property
+    def middle_size(self) -> int:
+        """The fleet that most benches use."""
+        return 100_000
+
+
+FULL = Plan(
+    quick=False, sizes=(10_000, 100_000, 1_000_000), rounds=5, seconds=2, haversine_queries=20, rides=3_200,
+    hot_rides=1_600, echo_seconds=3, idle_sockets=1_000,
+)  # fmt: skip
+QUICK = Plan(
+    quick=True, sizes=(10_000, 100_000), rounds=2, seconds=1, haversine_queries=3, rides=1_280, hot_rides=640,
+    echo_seconds=1, idle_sockets=500,
+)  # fmt: skip
+SEED = 20_260

@@ -1,0 +1,310 @@
+"""What the benches stand on: a PostgreSQL cluster of their own, fleets in it, and processes that end with the run."""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tests.bench.report import say
+from tests.environment import ROOT, connection_urls, libpq, on_database
+
+CLUSTER = ROOT / "var" / "bench-postgres"
+RESULTS = ROOT / "var" / "bench"
+LOGS = ROOT / "var" / "log"
+TEMPLATE = "careconnect"
+PASSENGERS = 5_000
+FLEET_SEED = 0.42
+STALE_AFTER_S = 86_400  # the fleet's positions stay fresh for the whole run
+START_LIMIT_S = 60
+_OURS = ("CARECONNECT_", "DATABASE_", "DB_", "DJANGO_", "PG", "REDIS_", "WEB_CONCURRENCY", "HOST", "PORT", "LOG_")
+
+
+class Box(NamedTuple):
+    """Where pickups are drawn, evenly: a square by its south-west corner and side in degrees."""
+
+    longitude: float
+    latitude: float
+    side_deg: float = 0.1
+
+
+# The middle of a city of fleet.sql each.
+DENSE = Box(28.0, -26.3)
+NEARLY_ALL_BUSY = Box(22.0, -30.1)
+ALL_BUSY = Box(20.0, -32.1)
+EMPTY_SEA = Box(10.0, -40.0)
+HOT_SPOT = Box(28.05, -26.25, 0.0)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A database with this many drivers."""
+
+    drivers: int
+    app_url: str
+    admin_url: str
+
+    @contextlib.contextmanager
+    def admin(self) -> Iterator["psycopg.Connection[Any]"]:
+        """A superuser's connection, committing each statement."""
+        with psycopg.connect(libpq(self.admin_url), autocommit=True) as connection:
+            yield connection
+
+    def one(self, query: str) -> Any:
+        """The first column of the first row."""
+        with self.admin() as connection:
+            row = connection.execute(query).fetchone()
+        return row[0] if row else None
+
+    def forget_rides(self) -> None:
+        """No rides, their drivers free again, and tables and indexes as tidy as before them."""
+        with self.admin() as connection:
+            connection.execute("SET session_replication_role = replica")
+            bound = "(SELECT driver_id FROM mobility_booking WHERE driver_id IS NOT NULL)"
+            connection.execute(f"UPDATE mobility_driver SET status = 'available' WHERE id IN {bound}")
+            connection.execute(f"UPDATE mobility_driver_location SET dispatchable = true WHERE driver_id IN {bound}")
+            connection.execute("TRUNCATE mobility_booking, mobility_ride_event")
+            for table in ("driver", "driver_location", "booking", "ride_event"):
+                connection.execute(f"VACUUM mobility_{table}")
+            connection.execute("CHECKPOINT")
+
+    def rides(self) -> tuple[int, int, int]:
+        """Rides, how many of them are confirmed, and how many drivers have more than one."""
+        with self.admin() as connection:
+            counted = connection.execute(
+                """SELECT count(*), count(*) FILTER (WHERE status = 'confirmed' AND driver_id IS NOT NULL),
+                    count(driver_id) - count(DISTINCT driver_id) FROM mobility_booking"""
+            ).fetchone()
+        assert counted is not None
+        return counted[0], counted[1], counted[2]
+
+
+class Stage:
+    """The cluster from its start to its end; use it in a `with` statement."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._fleets: dict[int, Fleet] = {}
+        self._secret = secrets.token_urlsafe(60)
+
+    def __enter__(self) -> "Stage":
+        say("starting a PostgreSQL of its own for the benches, with full durability")
+        self._cluster("destroy")
+        try:
+            self._cluster("start")
+            self.urls = connection_urls(CLUSTER)
+            owner = {"DATABASE_OWNER_URL": self.urls["DATABASE_OWNER_URL"]}
+            subprocess.run(
+                [sys.executable, "manage.py", "migrate", "--database", "owner", "-v", "0"],
+                cwd=ROOT, check=True, env=self._env(self.urls["DATABASE_URL"], owner),
+            )  # fmt: skip
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cluster("stop" if self._keep else "destroy")
+
+    def _cluster(self, verb: str) -> None:
+        # A session of its own: Ctrl-C is for us, and the cluster's own start or stop goes to its end.
+        subprocess.run(
+            [sys.executable, ROOT / "bin" / "cluster", verb, CLUSTER],
+            check=True, start_new_session=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def fleet(self, drivers: int) -> Fleet:
+        """The database with this many drivers, made when it is first asked for."""
+        if drivers not in self._fleets:
+            self._fleets[drivers] = self._load(drivers)
+        return self._fleets[drivers]
+
+    def _load(self, drivers: int) -> Fleet:
+        say(f"loading a fleet of {drivers:,} drivers" + (", which takes a minute" if drivers >= 1_000_000 else ""))
+        name = f"fleet_{drivers}"
+        with psycopg.connect(libpq(self.urls["DATABASE_ADMIN_URL"]), autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER careconnect_owner')
+        fleet = Fleet(
+            drivers,
+            on_database(self.urls["DATABASE_URL"], name),
+            on_database(self.urls["DATABASE_ADMIN_URL"], name),
+        )
+        run(
+            [
+                "psql", "--no-psqlrc", "--quiet", "--file", str(Path(__file__).with_name("fleet.sql")),
+                "-v", f"drivers={drivers}", "-v", f"passengers={PASSENGERS}", "-v", f"seed={FLEET_SEED}",
+            ],
+            env=libpq_env(fleet.admin_url),
+        )  # fmt: skip
+        return fleet
+
+    def service_env(self, fleet: Fleet, **more: str) -> dict[str, str]:
+        """The environment of the service on this fleet: the demo's, with limits that a load generator would reach off."""
+        return self._env(
+            fleet.app_url,
+            {
+                "CARECONNECT_STALE_AFTER_S": str(STALE_AFTER_S),
+                "CARECONNECT_SEARCHES_PER_HOUR": "1000000000",
+                "CARECONNECT_FRAMES_PER_S": "1000000000",
+                "CARECONNECT_FRAMES_BURST": "1000000000",
+            }
+            | more,
+        )
+
+    def _env(self, url: str, more: Mapping[str, str]) -> dict[str, str]:
+        mine = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        # Empty, not absent: a .env in the working directory fills in what is absent.
+        mine |= {"REDIS_URL": "", "DATABASE_OWNER_URL": ""}
+        return mine | {
+            "CARECONNECT_ENV": "demo",
+            "DJANGO_SECRET_KEY": self._secret,
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DATABASE_URL": url,
+            "DB_POOL": "no",
+            "LOG_LEVEL": "WARNING",
+            "WEB_CONCURRENCY": "1",
+        } | dict(more)  # fmt: skip
+
+
+def libpq_env(url: str) -> dict[str, str]:
+    """What PostgreSQL's own programs need to connect; the password stays out of the process list."""
+    parts = urlsplit(url)
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
+        "PGHOST": parts.hostname or "",
+        "PGPORT": str(parts.port),
+        "PGUSER": parts.username or "",
+        "PGPASSWORD": parts.password or "",
+        "PGDATABASE": parts.path.lstrip("/"),
+        "PGCONNECT_TIMEOUT": "10",
+        "LC_ALL": "C",
+    }
+
+
+def run(command: list[str], *, env: Mapping[str, str]) -> str:
+    """Run a program to its end and give its output; when it fails, say what it said."""
+    done = subprocess.run(command, env=dict(env), cwd=ROOT, text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"{Path(command[0]).name} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout
+
+
+class BenchError(Exception):
+    """The run cannot go on, or its result would be worth nothing; the text says why."""
+
+
+# --------------------------------------------------------------------------------------------------------- processes
+
+
+@contextlib.contextmanager
+def process(command: list[str], env: Mapping[str, str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A process that ends with the block, whatever happens in it."""
+    # A session of its own, so that Ctrl-C reaches only us and the end is orderly.
+    child = subprocess.Popen(command, cwd=ROOT, env=dict(env), text=True, start_new_session=True, **options)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server(NamedTuple):
+    """A server process that answers."""
+
+    port: int
+    pid: int
+
+
+@contextlib.contextmanager
+def service(env: Mapping[str, str]) -> Iterator[Server]:
+    """The real server, `bin/serve`."""
+    with _serving(["bin/serve"], dict(env) | {"DB_POOL": "yes", "PYTHON": sys.executable}, free_port()) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def echo_server(app: str, env: Mapping[str, str]) -> Iterator[Server]:
+    """An application of echo_apps.py on uvicorn with the very options of `bin/serve`."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", f"tests.bench.echo_apps:{app}", "--port", str(port), *serve_options()]
+    with _serving(command, dict(env) | {"DB_POOL": "yes"}, port) as server:
+        yield server
+
+
+def serve_options() -> list[str]:
+    """The `--ws...` and `--timeout...` options that bin/serve gives to uvicorn."""
+    text = (ROOT / "bin" / "serve").read_text().split("exec ", 1)[1]
+    words = text.replace("\\\n", " ").split()
+    options = [part for at, word in enumerate(words) if word.startswith(("--ws", "--timeout"))
+               for part in words[at : at + 2]]  # fmt: skip
+    if "websockets-sansio" not in options:
+        raise BenchError("bin/serve no longer names its options as tests/bench/stage.py expects")
+    return options
+
+
+@contextlib.contextmanager
+def _serving(command: list[str], env: dict[str, str], port: int) -> Iterator[Server]:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (
+        (LOGS / "bench-server.log").open("w") as log,
+        process(command, env | {"PORT": str(port), "HOST": "127.0.0.1"}, stdout=log, stderr=log) as child,
+    ):
+        deadline = time.monotonic() + START_LIMIT_S
+        while not _answers(port):
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise BenchError(f"the server does not answer; see {Path(log.name).relative_to(ROOT)}")
+            time.sleep(0.1)
+        yield Server(port, child.pid)
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds this process has used, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def all_cpu_s() -> float:
+    """CPU seconds the whole machine has been busy."""
+    fields = [int(f) for f in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kib(pid: int) -> int:
+    """Resident memory of the process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise BenchError(f"process {pid} has no memory figure")
