@@ -49,6 +49,8 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # DEBUG is for our own code: libraries print whole frames, statements and headers there.
+    others = level if logging.getLevelName(level) >= logging.INFO else "INFO"
     last = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=False)
     return {
         "version": 1,
@@ -69,12 +71,13 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
                 "filters": ["mask_paths"],
             }
         },
-        "root": {"handlers": ["out"], "level": level},
+        "root": {"handlers": ["out"], "level": others},
         "loggers": {
             # uvicorn brings handlers of its own; without this each line would be printed twice, once unmasked.
-            name: {"handlers": ["out"], "level": level, "propagate": False}
+            name: {"handlers": ["out"], "level": others, "propagate": False}
             for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "django.server")
-        },
+        }
+        | {name: {"level": level} for name in ("config", "geo", "mobility")},
     }
 
 

@@ -1,0 +1,66 @@
+"""PostgreSQL goes away and comes back: the service says so, and heals by itself."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.environment import connection_urls
+from tests.server import EXAMPLE, ROOT, serving
+
+
+@pytest.fixture(scope="module")
+def own_cluster(tmp_path_factory):
+    """A migrated and seeded cluster of this test's own, which it may stop."""
+    folder = tmp_path_factory.mktemp("pg") / "c"
+
+    def cluster(verb, *options):
+        subprocess.run([sys.executable, ROOT / "bin" / "cluster", verb, folder, *options], check=True, stdout=2)
+
+    cluster("start", "--fast")
+    urls = connection_urls(folder)
+    env = os.environ | {name: urls[name] for name in ("DATABASE_URL", "DATABASE_OWNER_URL")}
+    manage = [sys.executable, "manage.py"]
+    subprocess.run([*manage, "migrate", "--database", "owner", "-v", "0"], cwd=ROOT, env=env, check=True)
+    subprocess.run([*manage, "seed_drivers"], cwd=ROOT, env=env, check=True, stdout=2)
+    yield cluster, urls["DATABASE_URL"]
+    cluster("destroy")
+
+
+async def test_a_restart_of_postgresql_heals_by_itself(own_cluster, tmp_path):
+    cluster, url = own_cluster
+    with serving(tmp_path, DATABASE_URL=url, DB_POOL_TIMEOUT_S="2") as running:
+        async with running.ride("before") as client, httpx.AsyncClient(base_url=running.http) as http:
+            await client.send(EXAMPLE)
+            await client.until("driver_assigned")
+            await client.ask({"type": "cancel_ride"})
+
+            cluster("restart")  # every pooled connection is dead now
+            await _succeeds(client)
+
+            cluster("stop", "--immediate")
+            told = await client.ask(EXAMPLE)
+            assert (told["type"], told["code"]) == ("error", "unavailable")
+            await client.quiet()
+            assert (await http.get("/healthz")).status_code == 200
+            assert (await http.get("/readyz", timeout=15)).status_code == 503
+
+            cluster("start", "--fast")
+            await _succeeds(client)
+            assert (await http.get("/readyz")).status_code == 200
+
+
+async def _succeeds(client) -> None:
+    """Within a few tries the whole ride works again, on the same socket."""
+    for _ in range(20):
+        told = await client.ask(EXAMPLE)
+        if told["type"] == "searching":
+            assert (await client.receive())["type"] == "driver_assigned"
+            assert (await client.ask({"type": "cancel_ride"}))["type"] == "ride_cancelled"
+            return
+        assert told["code"] == "unavailable", told
+        await asyncio.sleep(0.5)
+    raise AssertionError("it did not heal")
