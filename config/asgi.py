@@ -1,4 +1,4 @@
-"""The ASGI application uvicorn serves: HTTP to Django, WebSockets to our consumers, lifespan to the background loops."""
+"""What uvicorn serves: HTTP goes to Django, WebSockets to our consumers, lifespan to the background loops."""
 
 import os
 

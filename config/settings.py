@@ -99,8 +99,9 @@ TEMPLATES = [
 # --- database ----------------------------------------------------------------------------------------------------
 if not env.str("DATABASE_URL", ""):
     raise ImproperlyConfigured(
-        "DATABASE_URL is not set. `make run` starts a demonstration with a private database; `make manage CMD=...` runs "
-        "a command there. For your own: DATABASE_URL=postgis://USER:PASSWORD@HOST:5432/NAME in the environment or .env."
+        "DATABASE_URL is not set. `make run` starts a demonstration with a private database; `make manage CMD=...` "
+        "runs a command there. For your own: DATABASE_URL=postgis://USER:PASSWORD@HOST:5432/NAME in the environment "
+        "or .env."
     )
 DB_STATEMENT_TIMEOUT_MS = env.int("DB_STATEMENT_TIMEOUT_MS", 3000)
 DB_LOCK_TIMEOUT_MS = env.int("DB_LOCK_TIMEOUT_MS", 2000)

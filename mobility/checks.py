@@ -1,5 +1,6 @@
 """System checks: configurations that would run and be wrong."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +24,7 @@ def one_process_without_redis(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database)
-def application_role_owns_nothing(databases: list[str] | None = None, **_: Any) -> list[CheckMessage]:
+def application_role_owns_nothing(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """The role the service connects as must not be able to change or empty its tables."""
     if "default" not in (databases or ()):
         return []

@@ -52,7 +52,13 @@ def _start() -> None:
     for name in list(os.environ):
         if name.startswith("CARECONNECT_") or name in {"REDIS_URL", "WEB_CONCURRENCY", "DATABASE_OWNER_URL"}:
             del os.environ[name]
-    os.environ |= {"ENV_FILE": "", "CARECONNECT_ENV": "demo", "DJANGO_SECRET_KEY": SECRET_KEY, "DB_POOL": "no", "LOG_LEVEL": "INFO"}
+    os.environ |= {
+        "ENV_FILE": "",
+        "CARECONNECT_ENV": "demo",
+        "DJANGO_SECRET_KEY": SECRET_KEY,
+        "DB_POOL": "no",
+        "LOG_LEVEL": "INFO",
+    }
     if not _is_worker() and _cluster("status").returncode != 0:
         if _cluster("start", "--fast").returncode != 0:
             sys.exit("The tests need a PostgreSQL with PostGIS: `make test` sets it up.")

@@ -60,7 +60,9 @@ def test_each_constraint_becomes_its_answer(ride, make_user, make_driver, ride_r
     cancel_ride(over, Actor(None, ActorRole.OPERATOR))
     phone, username = make_user().phone, make_user().username
     user = "INSERT INTO mobility_user (password, is_superuser, username, first_name, last_name, email, is_staff,"
-    user += " is_active, date_joined, phone, roles) VALUES ('', false, '{}', '', '', '', false, true, now(), '{}', '{{}}')"
+    user += (
+        " is_active, date_joined, phone, roles) VALUES ('', false, '{}', '', '', '', false, true, now(), '{}', '{{}}')"
+    )
     bind = "UPDATE mobility_booking SET status = '{}', seq = seq + 1, driver_id = {} WHERE id = {}"
     provoked = {
         "booking_one_per_passenger_and_ride_id": [

@@ -1,0 +1,1 @@
+"""A passenger's ride and its life."""

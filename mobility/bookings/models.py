@@ -88,7 +88,9 @@ class Booking(models.Model):
             models.UniqueConstraint(
                 "passenger", condition=Q(status__in=sorted(LIVE)), name="booking_one_live_per_passenger"
             ),
-            models.UniqueConstraint("driver", condition=Q(status__in=sorted(BOUND)), name="booking_one_live_per_driver"),
+            models.UniqueConstraint(
+                "driver", condition=Q(status__in=sorted(BOUND)), name="booking_one_live_per_driver"
+            ),
             models.CheckConstraint(
                 condition=Q(driver__isnull=False) | ~Q(status__in=[*sorted(BOUND), Status.COMPLETED, Status.NO_SHOW]),
                 name="booking_bound_has_driver",

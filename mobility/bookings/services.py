@@ -134,7 +134,8 @@ def restart_search(booking: Booking, actor: Actor, request: RideRequest) -> int:
     """
     columns = _columns(request)
     place = {
-        name: _point(columns.pop(f"{name}_longitude"), columns.pop(f"{name}_latitude")) for name in ("pickup", "dropoff")
+        name: _point(columns.pop(f"{name}_longitude"), columns.pop(f"{name}_latitude"))
+        for name in ("pickup", "dropoff")
     }
     return _move(
         booking, EventName.SEARCH_STARTED, Status.PENDING, actor,
@@ -168,7 +169,8 @@ def cancel_ride(booking_id: int, actor: Actor, reason: str = "") -> int:
     if booking.status == Status.IN_PROGRESS and actor.role != ActorRole.OPERATOR:
         raise Refusal("ride_in_progress", status=booking.status)
     seq = _move(
-        booking, EventName.RIDE_CANCELLED, Status.CANCELLED, actor, {"cancelled_by": actor.role.value, "reason": reason},
+        booking, EventName.RIDE_CANCELLED, Status.CANCELLED, actor,
+        {"cancelled_by": actor.role.value, "reason": reason},
         cancelled_at=Now(), cancelled_by=actor.role.value, cancellation_reason=reason,
     )  # fmt: skip
     _free_driver(booking)
@@ -237,9 +239,7 @@ def _move(
         actor_id=actor.user_id, actor_role=actor.role, payload=payload or {},
     )  # fmt: skip
     booking.status, booking.seq = target, seq
-    _publish(
-        booking.pk, booking.ride_id, seq, event, source, target, row.occurred_at, booking.passenger_id, driver_id
-    )
+    _publish(booking.pk, booking.ride_id, seq, event, source, target, row.occurred_at, booking.passenger_id, driver_id)
     return seq
 
 

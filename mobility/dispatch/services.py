@@ -46,7 +46,7 @@ def find_driver(
     new = bookings.insert_booking(passenger_id, ride_id, request)
     if new is not None:
         _require_budget(may_search)
-        return _search(new.id, 1, passenger_id, ride_id, request)
+        return _search(new.id, passenger_id, ride_id, request)
     booking = _existing(passenger_id, ride_id)
     if booking.status in TERMINAL:
         raise Refusal("ride_over", status=booking.status)
@@ -55,8 +55,8 @@ def find_driver(
             raise Refusal("ride_conflict", status=booking.status)
         return SearchOutcome(booking.pk, booking.seq, booking.status, new_search=False)
     _require_budget(may_search)
-    seq = bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request)
-    return _search(booking.pk, seq, passenger_id, ride_id, request)
+    bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request)
+    return _search(booking.pk, passenger_id, ride_id, request)
 
 
 def _require_budget(may_search: bool) -> None:
@@ -86,7 +86,7 @@ def _refuse_second_live_ride(passenger_id: int) -> None:
         raise Refusal("live_ride_exists", f"You already have a live ride: {live.ride_id}.", ride_id=live.ride_id)
 
 
-def _search(booking_id: int, seq: int, passenger_id: int | None, ride_id: str, request: RideRequest) -> SearchOutcome:
+def _search(booking_id: int, passenger_id: int | None, ride_id: str, request: RideRequest) -> SearchOutcome:
     if not knobs().auto_assign:
         # Nobody can be asked yet: offers come with the driver socket. The ride is honestly unfulfilled.
         return SearchOutcome(booking_id, bookings.give_up_search(booking_id), Status.UNFULFILLED, new_search=True)

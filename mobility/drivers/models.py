@@ -52,7 +52,9 @@ class Driver(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(phone__regex=E164), name="driver_phone_is_e164"),
             models.CheckConstraint(condition=Q(status__in=DriverStatus.values), name="driver_status_is_known"),
-            models.CheckConstraint(condition=Q(vehicle_type__in=VehicleType.values), name="driver_vehicle_type_is_known"),
+            models.CheckConstraint(
+                condition=Q(vehicle_type__in=VehicleType.values), name="driver_vehicle_type_is_known"
+            ),
             models.CheckConstraint(condition=Q(rating__gte=1, rating__lte=5), name="driver_rating_is_1_to_5"),
         ]
 

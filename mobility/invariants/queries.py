@@ -34,7 +34,7 @@ def broken_invariants(limit: int = 100) -> list[Broken]:
 
 def _check(cursor: Any, name: str, limit: int) -> Broken:
     text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
-    cursor.execute(f"SELECT * FROM ({text.rstrip().rstrip(';')}) broken LIMIT %s", [limit])
+    cursor.execute(f"SELECT * FROM ({text.rstrip()}) broken LIMIT %s", [limit])  # noqa: S608 (our own files)
     columns = [column.name for column in cursor.description]
     return Broken(
         name, text.splitlines()[0].removeprefix("-- "), [dict(zip(columns, row, strict=True)) for row in cursor]

@@ -40,7 +40,8 @@ class DriverLocation(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(heading__isnull=True) | Q(heading__gte=0, heading__lt=360), name="location_heading_in_circle"
+                condition=Q(heading__isnull=True) | Q(heading__gte=0, heading__lt=360),
+                name="location_heading_in_circle",
             ),
             models.CheckConstraint(
                 condition=Q(speed__isnull=True) | Q(speed__gte=0, speed__lt=1000), name="location_speed_is_sane"

@@ -13,7 +13,11 @@ class UsernameOrPhoneBackend(ModelBackend):
     """Accepts `username` or the phone in E.164; works as long for an unknown account as for a known one."""
 
     def authenticate(
-        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **fields: Any
+        self,
+        request: HttpRequest | None,  # noqa: ARG002 (Django's signature)
+        username: str | None = None,
+        password: str | None = None,
+        **_fields: Any,
     ) -> User | None:
         """The active user with this password, or None."""
         if not username or password is None or "\x00" in username:

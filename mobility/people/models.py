@@ -1,6 +1,6 @@
 """Who a person is: the user, what they may be, and the short-lived ticket that opens a socket."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.contrib.postgres.fields import ArrayField
@@ -39,7 +39,7 @@ class User(AbstractUser):
     phone = models.CharField(max_length=16, unique=True, validators=[validate_e164])
     roles = ArrayField(models.CharField(max_length=16, choices=Role.choices), default=_passenger)
 
-    objects = People()
+    objects: ClassVar[People] = People()
     REQUIRED_FIELDS = ["phone"]
 
     class Meta:

@@ -1,8 +1,8 @@
 """The only way from a socket to the database: one hop to a worker thread, and the connection back to the pool after.
 
-The threads are few and belong to sockets alone, so a slow statement holds up its own socket and at worst the others that
-want the database too, never one that doesn't, and never the event loop. Django's shared "thread-sensitive" thread, which
-everything would queue on, is not used.
+The threads are few and belong to sockets alone, so a slow statement holds up its own socket and at worst the others
+that want the database too, never one that doesn't, and never the event loop. Django's shared "thread-sensitive" thread,
+which everything would queue on, is not used.
 """
 
 import asyncio

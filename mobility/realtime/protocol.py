@@ -20,8 +20,8 @@ from mobility.errors import Refusal
 MAX_DEPTH = 8
 RIDE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 SET_BY_THE_SERVICE = frozenset(
-    {"id", "booking_id", "status", "seq", "driver", "driver_id", "passenger", "passenger_id", "user_id", "role", "roles",
-     "fare_origin", "fare_minor", "cancelled_by", "verified"}
+    {"id", "booking_id", "status", "seq", "driver", "driver_id", "passenger", "passenger_id", "user_id", "role",
+     "roles", "fare_origin", "fare_minor", "cancelled_by", "verified"}
 )  # fmt: skip
 NOT_SUPPORTED = frozenset({"requirements", "quote_id"})
 

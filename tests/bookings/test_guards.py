@@ -238,7 +238,8 @@ def test_a_driver_cannot_be_busy_without_a_ride(make_driver):
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM mobility_booking", "DELETE FROM mobility_ride_event", "UPDATE mobility_ride_event SET payload = '{}'",
+        "DELETE FROM mobility_booking", "DELETE FROM mobility_ride_event",
+        "UPDATE mobility_ride_event SET payload = '{}'",
         "TRUNCATE mobility_booking CASCADE", "DELETE FROM mobility_driver", "DROP TABLE mobility_booking",
         "ALTER TABLE mobility_booking DISABLE TRIGGER ALL", "CREATE TABLE public.mine (id int)",
         "DELETE FROM mobility_allowed_move", "INSERT INTO mobility_allowed_move VALUES ('completed', 'pending', 'x')",
@@ -302,7 +303,11 @@ def test_the_database_lists_the_same_moves_as_the_code():
 
 def test_status_changes_of_a_driver_reach_the_matching_index(make_driver):
     driver = make_driver(0, 0)
-    for status, verified, expected in (("offline", True, False), ("available", False, False), ("available", True, True)):
+    for status, verified, expected in (
+        ("offline", True, False),
+        ("available", False, False),
+        ("available", True, True),
+    ):
         Driver.objects.filter(pk=driver.pk).update(status=status, verified=verified)
         assert DriverLocation.objects.get(pk=driver.pk).dispatchable is expected
     Driver.objects.filter(pk=driver.pk).update(vehicle_type="suv", stationary=True)

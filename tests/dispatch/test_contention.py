@@ -50,9 +50,7 @@ def test_200_passengers_for_100_drivers_on_one_spot(committed_db, make_user, mak
     assert not Driver.objects.exclude(status="busy").exists()
 
 
-def test_one_passenger_asking_twenty_times_at_once_has_one_booking(
-    committed_db, make_user, make_driver, ride_request
-):
+def test_one_passenger_asking_twenty_times_at_once_has_one_booking(committed_db, make_user, make_driver, ride_request):
     for _ in range(20):
         make_driver(-26.2041, 28.0473)
     passenger = make_user().pk

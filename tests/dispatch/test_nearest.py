@@ -19,8 +19,9 @@ from mobility.sql import sql
 JOHANNESBURG = lat_lon(-26.2041, 28.0473)
 SEED = 20_250_823
 CENTRES = [
-    JOHANNESBURG, lat_lon(-33.92, 18.42), lat_lon(0, 0), lat_lon(51.48, 0.0), lat_lon(89.999, 10), lat_lon(-89.999, -100),
-    lat_lon(90, 0), lat_lon(-17.8, 179.99), lat_lon(65.0, -179.995), lat_lon(0, 180), lat_lon(64.1, -21.9),
+    JOHANNESBURG, lat_lon(-33.92, 18.42), lat_lon(0, 0), lat_lon(51.48, 0.0), lat_lon(89.999, 10),
+    lat_lon(-89.999, -100), lat_lon(90, 0), lat_lon(-17.8, 179.99), lat_lon(65.0, -179.995), lat_lon(0, 180),
+    lat_lon(64.1, -21.9),
 ]  # fmt: skip
 
 

@@ -21,8 +21,12 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     """A demo server without guests, so that who has no credential is refused."""
-    with serving(tmp_path_factory.mktemp("strict"), CARECONNECT_GUEST_RIDES="no", CARECONNECT_CREDENTIAL_RECHECK_S="0.5",
-                 WEBSOCKET_ORIGINS="https://app.example.org") as running:  # fmt: skip
+    changes = {
+        "CARECONNECT_GUEST_RIDES": "no",
+        "CARECONNECT_CREDENTIAL_RECHECK_S": "0.5",
+        "WEBSOCKET_ORIGINS": "https://app.example.org",
+    }
+    with serving(tmp_path_factory.mktemp("strict"), **changes) as running:
         yield running
 
 

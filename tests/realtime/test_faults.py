@@ -187,6 +187,7 @@ async def test_f6_many_sockets_leave_http_alone(server):
 async def test_the_pool_bounds_the_connections_of_many_sockets(tmp_path, make_driver, admin_url):
     await in_thread(make_driver, -26.2041, 28.0473, stationary=True)
     with serving(tmp_path, DB_POOL_MIN="2", DB_POOL_MAX="4", CARECONNECT_SOCKET_DB_WORKERS="3") as small:
+
         async def one(n):
             async with small.ride(f"many-{n}") as client:
                 await client.send(EXAMPLE)
