@@ -1,6 +1,5 @@
 """Every table of the first release."""
 
-
 import django.contrib.auth.validators
 import django.contrib.gis.db.models.fields
 import django.contrib.postgres.fields
@@ -160,6 +159,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='user',
             constraint=models.CheckConstraint(condition=models.Q(('roles__contained_by', ['passenger', 'driver', 'operator'])), name='user_roles_are_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('username__regex', '^\\+?[0-9]+$'), _negated=True), ('username', models.F('phone')), _connector='OR'), name='user_username_is_no_other_phone', violation_error_message="A username of digits must be the account's own phone number."),
         ),
         migrations.AddIndex(
             model_name='driverlocation',

@@ -48,6 +48,12 @@ class User(AbstractUser):
             models.CheckConstraint(
                 condition=models.Q(roles__contained_by=list(Role.values)), name="user_roles_are_known"
             ),
+            # One may log in with either; nobody's username may pass for somebody else's phone.
+            models.CheckConstraint(
+                condition=~models.Q(username__regex=r"^\+?[0-9]+$") | models.Q(username=models.F("phone")),
+                name="user_username_is_no_other_phone",
+                violation_error_message="A username of digits must be the account's own phone number.",
+            ),
         ]
 
     @property

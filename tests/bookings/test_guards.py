@@ -324,3 +324,12 @@ def test_cancelling_twice_writes_one_row(ride):
 def test_integrity_error_is_djangos(ride):
     with pytest.raises(IntegrityError), transaction.atomic():
         Booking.objects.filter(pk=ride.pk).update(driver=None, seq=3)
+
+
+def test_a_username_cannot_pass_for_somebody_elses_phone(make_user):
+    victim = make_user()
+    other = make_user()
+    stopped = refused(f"UPDATE mobility_user SET username = '{victim.phone}' WHERE id = {other.pk}")
+    assert stopped == "user_username_is_no_other_phone"
+    assert refused(f"UPDATE mobility_user SET username = '27821' WHERE id = {other.pk}") == stopped
+    make_user(username="+27829990001", phone="+27829990001")

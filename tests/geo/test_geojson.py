@@ -1,0 +1,37 @@
+"""Geometries as GeoJSON."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geo.coordinates import LatLon, lat_lon
+from geo.geojson import line_geometry, point_geometry
+
+anywhere = st.builds(lat_lon, st.floats(-90, 90), st.floats(-180, 180))
+
+
+def test_a_point_is_longitude_first_with_six_decimals():
+    assert point_geometry(LatLon(-26.20410049, 28.04730051)) == {"type": "Point", "coordinates": [28.047301, -26.2041]}
+
+
+def test_a_line_goes_from_start_to_end():
+    assert line_geometry(LatLon(1, 2), LatLon(3, 4)) == {"type": "LineString", "coordinates": [[2, 1], [4, 3]]}
+
+
+def test_a_line_over_the_antimeridian_is_cut_there():
+    assert line_geometry(LatLon(-18, 179), LatLon(-16, -179)) == {
+        "type": "MultiLineString",
+        "coordinates": [[[179, -18], [180, -17]], [[-180, -17], [-179, -16]]],
+    }
+    assert line_geometry(LatLon(-16, -179), LatLon(-18, 179))["coordinates"] == [
+        [[-179, -16], [-180, -17]],
+        [[180, -17], [179, -18]],
+    ]
+
+
+@given(anywhere, anywhere)
+def test_no_piece_is_longer_than_half_the_way_round_and_all_is_on_earth(start, end):
+    line = line_geometry(start, end)
+    pieces = [line["coordinates"]] if line["type"] == "LineString" else line["coordinates"]
+    for piece in pieces:
+        assert abs(piece[0][0] - piece[1][0]) <= 180.000001
+        assert all(-180 <= lon <= 180 and -90 <= lat <= 90 for lon, lat in piece)
