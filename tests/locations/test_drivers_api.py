@@ -129,7 +129,8 @@ class TestWhatIsAskedFor:
     @pytest.mark.parametrize(
         ("query", "named"),
         [
-            ("bbox=1,2,3", "bbox"), ("bbox=nan,0,1,1", "bbox"), ("bbox=0,0,inf,1", "bbox"), ("bbox=0,0,1e400,1", "bbox"),
+            ("bbox=1,2,3", "bbox"), ("bbox=nan,0,1,1", "bbox"), ("bbox=0,0,inf,1", "bbox"),
+            ("bbox=0,0,1e400,1", "bbox"),
             ("bbox=0,10,1,5", "bbox"), ("bbox=", "bbox"), ("bbox=%00", "bbox"), ("near=1,2", "radius_m"),
             ("radius_m=5", "near"), ("near=91,0&radius_m=5", "near"), ("near=1,2&radius_m=nan", "radius_m"),
             ("near=1,2&radius_m=200001", "radius_m"), ("status=gone", "status"), ("status=", "status"),

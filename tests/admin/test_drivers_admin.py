@@ -1,0 +1,218 @@
+"""Drivers in the operators' pages."""
+
+import json
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from mobility.bookings.models import Booking
+from mobility.dispatch.services import find_driver
+from mobility.models import Driver, DriverLocation
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_hashes")]
+HERE = (-26.2041, 28.0473)
+
+
+@pytest.fixture
+def pages(make_user):
+    client = Client()
+    client.force_login(make_user(is_staff=True, is_superuser=True, roles=["operator"]))
+    return client
+
+
+def form_of(driver, **changes):
+    fields = {
+        "user": driver.user_id, "phone": driver.phone, "license_number": driver.license_number,
+        "vehicle_registration": driver.vehicle_registration, "vehicle_type": driver.vehicle_type,
+        "status": driver.status, "rating": "5.0", "verified": "on" if driver.verified else None,
+        "stationary": "on" if driver.stationary else None,
+        "location-TOTAL_FORMS": "0", "location-INITIAL_FORMS": "0",
+    }  # fmt: skip
+    return {name: value for name, value in (fields | changes).items() if value is not None}
+
+
+def place_form(driver, geometry):
+    return form_of(
+        driver,
+        **{
+            "location-TOTAL_FORMS": "1",
+            "location-INITIAL_FORMS": "1" if hasattr(driver, "location") else "0",
+            "location-0-driver": driver.pk,
+            "location-0-position": geometry if isinstance(geometry, str) else json.dumps(geometry),
+        },
+    )
+
+
+def change(pages, driver, form):
+    response = pages.post(f"/admin/mobility/driver/{driver.pk}/change/", form)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    return response
+
+
+def errors_of(response):
+    assert response.status_code == 200
+    return response.context["adminform"].form.errors
+
+
+@pytest.fixture
+def busy(make_driver, make_user, ride_request):
+    """A driver who is bound to a ride."""
+    driver = make_driver(*HERE)
+    find_driver(make_user().pk, "r1", ride_request())
+    driver.refresh_from_db()
+    assert driver.status == "busy"
+    return driver
+
+
+def test_the_list_masks_phones_and_finds_the_unverified(pages, make_driver):
+    make_driver(*HERE, phone="+27829876543", vehicle_registration="SEEN 1", verified=False)
+    make_driver(*HERE, vehicle_registration="HIDDEN 1")
+    page = pages.get("/admin/mobility/driver/?verified__exact=0").content.decode()
+    assert "SEEN 1" in page
+    assert "HIDDEN 1" not in page
+    assert "+27*******43" in page
+    assert "9876543" not in page
+
+
+def test_verifying_makes_drivers_matchable_and_withdrawing_it_not(pages, make_driver):
+    drivers = [make_driver(*HERE, verified=False) for _ in range(2)]
+    chosen = {"_selected_action": [d.pk for d in drivers]}
+    assert pages.post("/admin/mobility/driver/", chosen | {"action": "verify"}).status_code == 302
+    assert DriverLocation.objects.filter(dispatchable=True).count() == 2
+    pages.post("/admin/mobility/driver/", chosen | {"action": "withdraw_verification"})
+    assert DriverLocation.objects.filter(dispatchable=True).count() == 0
+    assert Driver.objects.filter(verified=False).count() == 2
+
+
+def test_busy_cannot_be_set_by_hand(pages, make_driver):
+    driver = make_driver(*HERE)
+    page = pages.get(f"/admin/mobility/driver/{driver.pk}/change/").content.decode()
+    assert 'value="busy"' not in page
+    assert "status" in errors_of(change(pages, driver, form_of(driver, status="busy")))
+    driver.refresh_from_db()
+    assert driver.status == "available"
+
+
+@pytest.mark.parametrize("status", ["available", "offline"])
+def test_the_status_of_a_driver_with_a_live_ride_stays(pages, busy, status):
+    errors = errors_of(change(pages, busy, form_of(busy, status=status)))
+    assert errors["status"] == ["This driver has a live ride: the status changes with it."]
+    busy.refresh_from_db()
+    assert busy.status == "busy"
+
+
+def test_other_facts_of_a_driver_with_a_live_ride_can_change(pages, busy):
+    assert change(pages, busy, form_of(busy, vehicle_registration="NEW 1")).status_code == 302
+    busy.refresh_from_db()
+    assert (busy.status, busy.vehicle_registration) == ("busy", "NEW 1")
+
+
+def test_a_form_opened_before_the_ride_does_not_undo_the_ride(pages, make_driver, make_user, ride_request):
+    driver = make_driver(*HERE)
+    form = form_of(driver, vehicle_registration="NEW 1")
+    find_driver(make_user().pk, "r1", ride_request())
+    assert "status" in errors_of(change(pages, driver, form))
+    driver.refresh_from_db()
+    assert (driver.status, Booking.objects.get().status) == ("busy", "confirmed")
+
+
+def test_a_ride_that_begins_while_the_form_is_stored_is_not_undone(
+    pages, make_driver, make_user, ride_request, monkeypatch
+):
+    driver = make_driver(*HERE)
+    passenger = make_user()
+    from mobility.drivers import admin
+
+    def bound_just_now(obj, changed):
+        find_driver(passenger.pk, "r1", ride_request())
+        from mobility.drivers.services import save_driver
+
+        save_driver(obj, changed)
+
+    monkeypatch.setattr(admin, "save_driver", bound_just_now)
+    assert change(pages, driver, form_of(driver, vehicle_registration="NEW 1")).status_code == 302
+    driver.refresh_from_db()
+    assert (driver.status, driver.vehicle_registration) == ("busy", "NEW 1")
+
+
+def test_a_free_driver_can_be_taken_offline_and_back(pages, make_driver):
+    driver = make_driver(*HERE)
+    for status in ("offline", "available"):
+        assert change(pages, driver, form_of(driver, status=status)).status_code == 302
+        driver.refresh_from_db()
+        assert driver.status == status
+
+
+def test_a_new_driver_gets_the_role(pages, make_user):
+    user = make_user()
+    form = {
+        "user": user.pk, "phone": "+27 82 000 0002", "license_number": "N1", "vehicle_registration": "N 1",
+        "vehicle_type": "sedan", "status": "offline", "rating": "5.0",
+        "location-TOTAL_FORMS": "0", "location-INITIAL_FORMS": "0",
+    }  # fmt: skip
+    assert pages.post("/admin/mobility/driver/add/", form).status_code == 302
+    user.refresh_from_db()
+    assert user.roles == ["passenger", "driver"]
+    assert (user.driver.phone, user.driver.verified) == ("+27820000002", False)
+
+
+class TestPosition:
+    def test_a_stationary_driver_is_put_on_the_map(self, pages, make_driver):
+        driver = make_driver(*HERE, stationary=True)
+        before = driver.location.recorded_at
+        moved = place_form(driver, {"type": "Point", "coordinates": [28.1, -26.1]})
+        assert change(pages, driver, moved).status_code == 302
+        location = DriverLocation.objects.get(driver=driver)
+        assert (location.position.x, location.position.y) == (28.1, -26.1)
+        assert location.recorded_at >= before if hasattr(before, "year") else True
+        assert location.stationary
+
+    def test_a_stationary_driver_without_a_position_gets_one(self, pages, make_driver):
+        driver = make_driver(*HERE, stationary=True)
+        DriverLocation.objects.all().delete()
+        driver = Driver.objects.get(pk=driver.pk)
+        moved = place_form(driver, {"type": "Point", "coordinates": [28.1, -26.1]})
+        assert change(pages, driver, moved).status_code == 302
+        assert DriverLocation.objects.get().dispatchable
+
+    @pytest.mark.parametrize(
+        "geometry",
+        [
+            "", "x", "POINT(200 100)", '{"type":"Point","coordinates":[28, 91]}',
+            '{"type":"Point","coordinates":[181, 0]}', '{"type":"Point","coordinates":[NaN, 0]}',
+            '{"type":"Point","coordinates":[1e400, 0]}', '{"type":"Point","coordinates":[]}', "POINT EMPTY",
+            '{"type":"LineString","coordinates":[[0,0],[1,1]]}', "\x00",
+        ],
+    )  # fmt: skip
+    def test_a_place_that_is_none_is_refused(self, pages, make_driver, geometry):
+        driver = make_driver(*HERE, stationary=True)
+        response = change(pages, driver, place_form(driver, geometry))
+        assert response.status_code == 200
+        assert response.context["inline_admin_formsets"][0].formset.errors[0]["position"]
+        location = DriverLocation.objects.get()
+        assert (location.position.x, location.position.y) == (28.0473, -26.2041)
+
+    def test_a_moving_driver_is_only_looked_at(self, pages, make_driver):
+        driver = make_driver(*HERE)
+        page = pages.get(f"/admin/mobility/driver/{driver.pk}/change/").content.decode()
+        assert 'class="place-map"' in page
+        assert "location-0-position" not in page
+        change(pages, driver, place_form(driver, {"type": "Point", "coordinates": [28.1, -26.1]}))
+        assert DriverLocation.objects.get().position.x == 28.0473
+
+    def test_the_page_adds_no_script_of_ours_and_nothing_from_elsewhere(self, pages, make_driver):
+        driver = make_driver(*HERE, stationary=True)
+        page = pages.get(f"/admin/mobility/driver/{driver.pk}/change/").content.decode()
+        scripts = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", page)
+        assert scripts == []
+        assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
+
+
+def test_drivers_are_not_deleted(pages, make_driver):
+    driver = make_driver(*HERE)
+    assert pages.post(f"/admin/mobility/driver/{driver.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Driver.objects.exists()
