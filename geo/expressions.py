@@ -1,6 +1,6 @@
 """Spatial conditions for querysets, in metres and on the ellipsoid."""
 
-from django.contrib.gis.geos import Polygon
+from django.contrib.gis.geos import GEOSGeometry, LineString, Point, Polygon
 from django.db.models import BooleanField, F, Func, Q, Value
 
 from geo.coordinates import WGS84, Bounds, LatLon
@@ -42,7 +42,12 @@ def in_bounds(column: str, box: Bounds) -> Q:
     )
 
 
-def _envelope(west: float, south: float, east: float, north: float) -> Polygon:
+def _envelope(west: float, south: float, east: float, north: float) -> GEOSGeometry:
+    """The box; a line or a point where it has no area, because such a polygon would be invalid and meet nothing."""
+    if west == east and south == north:
+        return Point(west, south, srid=WGS84)
+    if west == east or south == north:
+        return LineString((west, south), (east, north), srid=WGS84)
     box = Polygon.from_bbox((west, south, east, north))
     box.srid = WGS84
     return box

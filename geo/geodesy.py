@@ -25,7 +25,8 @@ def initial_bearing_deg(a: LatLon, b: LatLon) -> float:
     dlon = math.radians(b.longitude - a.longitude)
     east = math.sin(dlon) * math.cos(lat2)
     north = math.cos(lat1) * math.sin(lat2) - math.sin(lat1) * math.cos(lat2) * math.cos(dlon)
-    return math.degrees(math.atan2(east, north)) % 360.0
+    # Twice: the first remainder of a tiny negative angle is rounded to 360 itself.
+    return math.degrees(math.atan2(east, north)) % 360.0 % 360.0
 
 
 def destination(start: LatLon, *, bearing_deg: float, distance_m: float) -> LatLon:

@@ -83,7 +83,7 @@ def test_what_the_database_forbids_is_told_in_business_words(constraint):
     class Forbidden(Exception):
         sqlstate = "23505"
 
-        class diag:
+        class diag:  # noqa: N801 (psycopg's name)
             constraint_name = constraint
 
     error = IntegrityError(SECRET)
@@ -104,7 +104,8 @@ def test_several_wrong_fields_are_all_told_and_the_first_is_named():
     _, body, _ = answer(error)
     assert (body["code"], body["field"]) == ("missing_field", "phone")
     assert [(e["field"], e["code"]) for e in body["errors"]] == [
-        ("phone", "missing_field"), ("name.first", "invalid_field"), ("list.x", "invalid_field"), ("", "invalid_request"),
+        ("phone", "missing_field"), ("name.first", "invalid_field"), ("list.x", "invalid_field"),
+        ("", "invalid_request"),
     ]  # fmt: skip
 
 

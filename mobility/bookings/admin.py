@@ -56,7 +56,8 @@ class BookingAdmin(admin.ModelAdmin):
     @admin.display(description="driver")
     def driven_by(self, booking: Booking) -> str:
         """The driver's name and vehicle."""
-        return "" if booking.driver is None else str(booking.driver)
+        driver = booking.driver
+        return "" if driver is None else f"{masked_name(driver.user)} ({driver.vehicle_registration})"
 
     @admin.display(description="pickup at")
     def pickup_at(self, booking: Booking) -> str:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from mobility.drivers.models import Driver, DriverStatus
 from mobility.drivers.services import check_status_change, save_driver, set_verified
 from mobility.errors import Refusal
-from mobility.people.admin import masked_name
+from mobility.people.admin import NamelessCheckbox, masked_name
 from mobility.people.phones import masked_phone, normalised_phone
 
 
@@ -48,7 +48,7 @@ class DriverForm(forms.ModelForm):
         return status
 
 
-class DriverAdmin(admin.ModelAdmin):
+class DriverAdmin(NamelessCheckbox):
     """Drivers are taken offline or unverified, never deleted: rides name them."""
 
     form = DriverForm

@@ -31,6 +31,8 @@ class LocationForm(forms.ModelForm):
     def clean_position(self) -> Point:
         """The position, refused when it is not on Earth."""
         place: Point = self.cleaned_data["position"]
+        if place.empty:
+            raise ValidationError("Nothing was put on the map.")
         try:
             lat_lon(place.y, place.x)
         except CoordinateError as wrong:

@@ -5,12 +5,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString, mark_safe
 
 from mobility.errors import Refusal
 from mobility.people.admin_site import site
@@ -23,6 +25,16 @@ def masked_name(user: User) -> str:
     """What to call a user in a list: the name, or the username unless that is a phone number."""
     name = user.display_name
     return masked_phone(name) if normalised_phone(name) else name
+
+
+class NamelessCheckbox(admin.ModelAdmin):
+    """Lists whose checkboxes are labelled by number: Django's label is the row's name, which may hold a phone."""
+
+    @admin.display(description=mark_safe('<input type="checkbox" id="action-toggle" aria-label="Select all">'))  # noqa: S308
+    def action_checkbox(self, obj: Model) -> SafeString:
+        """The box that chooses a row for an action."""
+        box = forms.CheckboxInput({"class": "action-select", "aria-label": f"Select {obj.pk}"}, lambda _: False)
+        return box.render(ACTION_CHECKBOX_NAME, str(obj.pk))
 
 
 class RolesField(forms.TypedMultipleChoiceField):
@@ -110,7 +122,7 @@ class RoleFilter(admin.SimpleListFilter):
 
 
 @admin.register(User, site=site)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(NamelessCheckbox, UserAdmin):
     """Accounts are closed, never deleted: rides belong to them."""
 
     form = PersonChangeForm

@@ -66,7 +66,9 @@ class LoginBody(serializers.Serializer[services.Login]):
 class TicketForm(StrictSerializer):
     """For which ride the ticket is; without it, for any socket of this user."""
 
-    ride_id = serializers.RegexField(r"^[A-Za-z0-9_-]{1,64}\Z", required=False, trim_whitespace=False, help_text="Opens this ride only.")
+    ride_id = serializers.RegexField(
+        r"^[A-Za-z0-9_-]{1,64}\Z", required=False, trim_whitespace=False, help_text="Opens this ride only."
+    )
 
 
 class TicketBody(serializers.Serializer[Any]):

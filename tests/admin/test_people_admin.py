@@ -92,8 +92,8 @@ class TestAccounts:
 
     def test_an_account_is_made_with_phone_and_roles(self, pages):
         form = {
-            "username": "new", "phone": "+27 82 000 0001", "roles": ["passenger", "operator"], "usable_password": "true",
-            "password1": PASSWORD, "password2": PASSWORD,
+            "username": "new", "phone": "+27 82 000 0001", "roles": ["passenger", "operator"],
+            "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD,
         }  # fmt: skip
         assert pages.post("/admin/mobility/user/add/", form).status_code == 302
         user = User.objects.get(username="new")
