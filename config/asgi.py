@@ -10,8 +10,14 @@ os.environ.setdefault("DB_POOL", "yes")
 http = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.core.checks import run_checks  # noqa: E402
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 
 from mobility.routing import websocket  # noqa: E402
 from mobility.server import lifespan  # noqa: E402
+
+# uvicorn runs no system checks. What they call an error must not be served, however the server is started.
+if mistakes := [str(found) for found in run_checks() if found.is_serious() and not found.is_silenced()]:
+    raise ImproperlyConfigured("\n".join(mistakes))
 
 application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})

@@ -37,6 +37,12 @@ class Knobs:
     searches_per_hour: int = _knob(
         10, "New searches one passenger may start in an hour, and one address for guests.", demo=100_000, low=1
     )
+    address_searches_per_hour: int = _knob(
+        200,
+        "New searches all passengers of one address together may start in an hour; a clinic is one address.",
+        demo=100_000,
+        low=1,
+    )
     logins_per_quarter_hour: int = _knob(
         10, "Failed logins for one account from one address in 15 minutes before further tries are refused.", low=1
     )

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from django import forms
 from django.conf import settings
+from django.contrib.gis.geos import Point
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from leaflet.forms.widgets import LeafletWidget
 
-from geo.coordinates import LatLon, from_point
+from geo.coordinates import LatLon, from_point, lat_lon, point
 
 MEDIA = forms.Media(
     js=["leaflet/leaflet.js", "mobility/place_map.js"],
@@ -57,9 +58,18 @@ class PlaceWidget(LeafletWidget):
         """Leaflet and the drawing script."""
         return MEDIA
 
+    def deserialize(self, value: str) -> Point | None:
+        """The point in a GeoJSON text, or None. No WKT and no GDAL: neither is for what strangers write."""
+        try:
+            geometry = json.loads(value)
+            longitude, latitude = geometry["coordinates"]
+            return point(lat_lon(latitude, longitude)) if geometry["type"] == "Point" else None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         """The stored or the refused value, with the place it stands for."""
         context: dict[str, Any] = super().get_context(name, value, attrs)
-        point = self.deserialize(value) if isinstance(value, str) else value
-        places = [Place(from_point(point), "position", "driver")] if point and point.geom_type == "Point" else []
+        at = self.deserialize(value) if isinstance(value, str) else value
+        places = [Place(from_point(at), "position", "driver")] if at else []
         return context | {"drawing": json.dumps(_drawing(places, line=False, editable=True))}

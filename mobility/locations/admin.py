@@ -5,12 +5,10 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.gis.forms import PointField
-from django.contrib.gis.geos import Point
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from geo.coordinates import WGS84, CoordinateError, from_point, lat_lon
+from geo.coordinates import WGS84, from_point
 from mobility.drivers.admin import DriverAdmin
 from mobility.drivers.models import Driver
 from mobility.locations.models import DriverLocation
@@ -22,22 +20,16 @@ from mobility.people.admin_site import site
 class LocationForm(forms.ModelForm):
     """A position on the map."""
 
-    position = PointField(widget=PlaceWidget, srid=WGS84, help_text="Click on the map, or type the coordinates.")
+    position = PointField(
+        widget=PlaceWidget,
+        srid=WGS84,
+        help_text="Click on the map, or type the coordinates.",
+        error_messages={"invalid_geom": "A place on Earth: latitude -90 to 90, longitude -180 to 180."},
+    )
 
     class Meta:
         model = DriverLocation
         fields = ["position"]
-
-    def clean_position(self) -> Point:
-        """The position, refused when it is not on Earth."""
-        place: Point = self.cleaned_data["position"]
-        if place.empty:
-            raise ValidationError("Nothing was put on the map.")
-        try:
-            lat_lon(place.y, place.x)
-        except CoordinateError as wrong:
-            raise ValidationError(str(wrong)) from None
-        return place
 
 
 class LocationInline(admin.StackedInline):

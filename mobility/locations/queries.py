@@ -1,6 +1,6 @@
 """Where drivers are: reads for maps."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
@@ -8,6 +8,7 @@ from geo.coordinates import Bounds
 from geo.expressions import in_bounds, within_metres
 from geo.params import Circle
 from mobility.drivers.models import Driver
+from mobility.locations.models import DriverLocation
 from mobility.paging import Page, bad_cursor, decoded, page_of
 
 MAX_DRIVER_ID = 2**63 - 1
@@ -26,22 +27,30 @@ def drivers_with_location() -> "QuerySet[Driver]":
     return Driver.objects.select_related("user", "location")
 
 
-def matching_drivers(wanted: DriverFilter) -> "QuerySet[Driver]":
-    """The drivers of a filter, by id."""
-    drivers = drivers_with_location().order_by("pk")
+def matching_ids(wanted: DriverFilter, after: int) -> "QuerySet[Any, Any]":
+    """The ids of a filter's drivers, in order, beginning after an id.
+
+    From the narrow table of positions where a place is asked for: it alone is searched, sorted and cut to a page before
+    anything is joined to it.
+    """
+    if wanted.box is None and wanted.circle is None:
+        drivers = Driver.objects.filter(pk__gt=after)
+        drivers = drivers.filter(status__in=wanted.statuses) if wanted.statuses else drivers
+        return drivers.order_by("pk").values("pk")
+    places = DriverLocation.objects.filter(driver_id__gt=after)
     if wanted.box is not None:
-        drivers = drivers.filter(in_bounds("location__position", wanted.box))
+        places = places.filter(in_bounds("position", wanted.box))
     if wanted.circle is not None:
-        drivers = drivers.filter(within_metres("location__position", *wanted.circle))
-    return drivers.filter(status__in=wanted.statuses) if wanted.statuses else drivers
+        places = places.filter(within_metres("position", *wanted.circle))
+    places = places.filter(driver__status__in=wanted.statuses) if wanted.statuses else places
+    return places.order_by("driver_id").values("driver_id")
 
 
 def drivers_page(wanted: DriverFilter, limit: int, cursor: str | None) -> Page[Driver]:
-    """One page of them."""
-    drivers = matching_drivers(wanted)
-    if cursor is not None:
-        drivers = drivers.filter(pk__gt=_driver_id(cursor))
-    return page_of(drivers, limit, lambda driver: str(driver.pk))
+    """One page of the drivers of a filter, by id."""
+    after = 0 if cursor is None else _driver_id(cursor)
+    found = drivers_with_location().filter(pk__in=matching_ids(wanted, after)[: limit + 1]).order_by("pk")
+    return page_of(found, limit, lambda driver: str(driver.pk))
 
 
 def _driver_id(cursor: str) -> int:

@@ -30,7 +30,7 @@ def masked_name(user: User) -> str:
 class NamelessCheckbox(admin.ModelAdmin):
     """Lists whose checkboxes are labelled by number: Django's label is the row's name, which may hold a phone."""
 
-    @admin.display(description=mark_safe('<input type="checkbox" id="action-toggle" aria-label="Select all">'))  # noqa: S308
+    @admin.display(description=mark_safe('<input type="checkbox" id="action-toggle" aria-label="Select all">'))
     def action_checkbox(self, obj: Model) -> SafeString:
         """The box that chooses a row for an action."""
         box = forms.CheckboxInput({"class": "action-select", "aria-label": f"Select {obj.pk}"}, lambda _: False)

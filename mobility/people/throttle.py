@@ -76,19 +76,23 @@ def address_key(address: str) -> str:
 
 
 def spend_search(passenger_id: int | None, address: str) -> bool:
-    """Whether this passenger (a guest: this address) may start one more search this hour; counts it."""
-    return spend([_search_limit(passenger_id, address)]) is None
+    """Whether this passenger from this address (a guest: this address) may start one more search now; counts it."""
+    return spend(_search_limits(passenger_id, address)) is None
 
 
 def refund_search(passenger_id: int | None, address: str) -> None:
     """The search that was counted turned out to be none, for example a repeated request."""
-    give_back([_search_limit(passenger_id, address)])
+    give_back(_search_limits(passenger_id, address))
 
 
-def _search_limit(passenger_id: int | None, address: str) -> Limit:
-    who = address_key(address) if passenger_id is None else str(passenger_id)
-    scope = "guest-search" if passenger_id is None else "search"
-    return Limit(scope, who, knobs().searches_per_hour, HOUR_S)
+def _search_limits(passenger_id: int | None, address: str) -> list[Limit]:
+    here = address_key(address)
+    if passenger_id is None:
+        return [Limit("guest-search", here, knobs().searches_per_hour, HOUR_S)]
+    return [
+        Limit("search", str(passenger_id), knobs().searches_per_hour, HOUR_S),
+        Limit("address-search", here, knobs().address_searches_per_hour, HOUR_S),
+    ]
 
 
 def _spend(limit: Limit) -> bool:

@@ -72,8 +72,7 @@ class PassengerSocket(Socket):
 
     def ended(self) -> None:
         """Note it; the ride goes on without the socket."""
-        if hasattr(self, "ride_id"):
-            log.info("disconnected", ride_id=self.ride_id, booking_id=self._booking_id)
+        log.info("disconnected", ride_id=self.ride_id, booking_id=self._booking_id)
 
     # --- commands ------------------------------------------------------------------------------------------------
 

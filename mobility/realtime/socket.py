@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError
 from mobility.conf import knobs
 from mobility.delivery import groups
 from mobility.errors import Refusal, refusal_for
-from mobility.people.credentials import Principal
+from mobility.people.credentials import Principal, still_valid
 from mobility.realtime import auth, frames
 from mobility.realtime.database import in_database
 from mobility.realtime.limits import RecentCount, TokenBucket
@@ -30,7 +30,14 @@ log = structlog.get_logger(__name__)
 CLOSE_BAD, CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_UNKNOWN = 4400, 4401, 4403, 4404
 CLOSE_NOT_READING, CLOSE_TOO_FAST = 4408, 4429
 BAD_FRAMES, BAD_FRAMES_WINDOW_S = 30, 10.0
-_CLOSE_CODES = {"unauthenticated": CLOSE_UNAUTHENTICATED, "forbidden": CLOSE_FORBIDDEN, "bad_ride_id": CLOSE_BAD}
+LAYER_TIMEOUT_S = 2.0
+CLOSE_FAULT = 1011
+_CLOSE_CODES = {
+    "unauthenticated": CLOSE_UNAUTHENTICATED,
+    "forbidden": CLOSE_FORBIDDEN,
+    "bad_ride_id": CLOSE_BAD,
+    "unknown_path": CLOSE_UNKNOWN,
+}
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -54,6 +61,7 @@ class Socket(AsyncConsumer):
         self.scope = scope
         self._raw_send = send
         self._turn = asyncio.Lock()
+        self._channel = ""  # none while the layer can't be reached
         self._groups: list[str] = []
         self._budget = TokenBucket(knobs().frames_per_s, knobs().frames_burst)
         self._dropped = 0
@@ -64,8 +72,8 @@ class Socket(AsyncConsumer):
         try:
             if not await self._handshake():
                 return
-            self._channel = await self._layer.new_channel()
-            listener = asyncio.create_task(self._listen())
+            if await self._reach_layer(self._open_channel):
+                listener = asyncio.create_task(self._listen())
             await self._serve(receive)
         except Closed:
             pass
@@ -90,12 +98,25 @@ class Socket(AsyncConsumer):
         except (Refusal, DatabaseError, InterfaceError) as fault:
             refusal = fault if isinstance(fault, Refusal) else refusal_for(fault) or Refusal("internal_error")
             await self.tell(frames.error(refusal))
-            await self.close(_CLOSE_CODES.get(refusal.code, CLOSE_UNKNOWN if refusal.http_status == 404 else 1011))
+            await self.close(_CLOSE_CODES.get(refusal.code, CLOSE_FAULT))
         return True
 
     def check_path(self) -> str:
         """What the path is about (a ride id), or the refusal that says what is wrong with it."""
         raise NotImplementedError
+
+    async def _open_channel(self) -> None:
+        self._channel = await self._layer.new_channel()
+
+    async def _reach_layer(self, step: Callable[..., Awaitable[None]], *args: Any) -> bool:
+        """Do something with the channel layer. Without it a socket hears late, which is no reason to end it."""
+        try:
+            async with asyncio.timeout(LAYER_TIMEOUT_S):
+                await step(*args)
+        except Exception as error:
+            log.warning("layer_unreachable", step=step.__name__, error=type(error).__name__)
+            return False
+        return True
 
     # --- two loops: what the client says, what the layer says ------------------------------------------------------
 
@@ -168,9 +189,9 @@ class Socket(AsyncConsumer):
         if listener is not None:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
-            for group in self._groups:
-                with suppress(Exception):
-                    await self._layer.group_discard(group, self._channel)
+        for group in self._groups:
+            await self._reach_layer(self._layer.group_discard, group, self._channel)
+        if hasattr(self, "principal"):
             self.ended()
 
     # --- for subclasses ------------------------------------------------------------------------------------------
@@ -190,8 +211,8 @@ class Socket(AsyncConsumer):
 
     async def join(self, group: str) -> None:
         """Receive what is sent to the group."""
-        await self._layer.group_add(group, self._channel)
-        self._groups.append(group)
+        if self._channel and await self._reach_layer(self._layer.group_add, group, self._channel):
+            self._groups.append(group)
 
     async def tell(self, frame: frames.Frame) -> None:
         """Send one frame; a client that does not read for too long is closed (4408)."""
@@ -217,8 +238,6 @@ class Socket(AsyncConsumer):
 
     async def recheck(self) -> None:
         """Close with 4401 when the credential this socket was opened with does not hold any more."""
-        from mobility.people.credentials import still_valid
-
         if not await in_database(still_valid, [self.principal]):
             await self.tell(frames.error(Refusal("unauthenticated", "You are logged out.")))
             await self.close(CLOSE_UNAUTHENTICATED)

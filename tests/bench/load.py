@@ -23,6 +23,7 @@ from tests.bench.pgbench import steady
 from tests.bench.stage import BenchError, Box, process
 
 OPENED_TOGETHER = 32
+LIMIT_S = 120
 
 
 def find_driver_frame(latitude: float, longitude: float) -> str:
@@ -43,7 +44,10 @@ def find_driver_frame(latitude: float, longitude: float) -> str:
 def load(env: Mapping[str, str], do: str, **how: Any) -> dict[str, Any]:
     """Run one load to its end."""
     with _generator(env, do, how) as child:
-        out, _ = child.communicate()
+        try:
+            out, _ = child.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"the load generator has not finished after {LIMIT_S} s") from None
     return _answer(out)
 
 

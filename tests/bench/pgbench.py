@@ -27,8 +27,9 @@ class Timing:
 
 
 def in_script(statement: str, params: Mapping[str, Any]) -> str:
-    """psycopg's `%(name)s` as pgbench's `:name`. None stands as NULL in the text: pgbench has no other way to send it."""
-    return _PARAMETER.sub(lambda m: "NULL" if params.get(m[1], 0) is None else f":{m[1]}", statement).rstrip()
+    """psycopg's `%(name)s` as pgbench's `:name`. None and empty text stand in the statement: pgbench cannot send them."""
+    written = {None: "NULL", "": "''"}
+    return _PARAMETER.sub(lambda m: written.get(params.get(m[1], 0), f":{m[1]}"), statement).rstrip()
 
 
 def draw(box: Box, prefix: str = "") -> str:
@@ -51,7 +52,7 @@ def pgbench(
         ]  # fmt: skip
         command += ["-T", str(max(1, round(seconds)))] if seconds is not None else ["-t", str(each)]
         for name, value in params.items():
-            if value is not None:
+            if value is not None and value != "":
                 command += ["-D", f"{name}={value}"]
         said = run(command, env=libpq_env(fleet.app_url) | {"PGOPTIONS": options})
         if failed := re.search(r"number of failed transactions: ([1-9]\d*)", said):

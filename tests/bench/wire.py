@@ -69,8 +69,7 @@ class Wire(asyncio.Protocol):
     # --- asyncio's side ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:

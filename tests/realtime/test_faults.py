@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import httpx
@@ -236,3 +237,24 @@ async def test_a_client_that_vanishes_leaves_its_ride_behind_unharmed(server, ma
             await client.send(EXAMPLE)
             client.connection.transport.abort()
     assert await in_thread(Booking.objects.count) <= 2
+
+
+async def test_without_the_layer_rides_go_on(redis_url, tmp_path, make_driver):
+    """Redis is gone from the start: the ride is made and answered all the same."""
+    await in_thread(make_driver, -26.2041, 28.0473, stationary=True)
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    with serving(tmp_path, REDIS_URL=nowhere) as running:
+        async with running.ride("alone") as client:
+            await client.send(EXAMPLE)
+            assert (await client.until("driver_assigned"))["seq"] == 2
+            assert (await client.ask({"type": "cancel_ride"}))["type"] == "ride_cancelled"
+        assert "layer_unreachable" in running.output
+
+
+def test_several_workers_without_redis_are_not_served():
+    env = os.environ | {"WEB_CONCURRENCY": "2", "DB_POOL": "yes"}
+    ended = subprocess.run(
+        [sys.executable, "-c", "import config.asgi"], env=env, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode != 0
+    assert "REDIS_URL" in ended.stderr

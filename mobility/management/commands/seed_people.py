@@ -29,7 +29,7 @@ class Command(BaseCommand):
         """Declare --force."""
         parser.add_argument("--force", action="store_true", help="also outside the demo")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         """Seed and say what was done."""
         if not settings.DEMO and not options["force"]:
             raise CommandError(

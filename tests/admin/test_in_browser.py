@@ -1,0 +1,135 @@
+"""The operators' map and the API's docs in a real browser that reaches nothing but this server."""
+
+import re
+import shutil
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from mobility.dispatch.services import find_driver
+from mobility.locations.seeds import DEMO_PASSWORD
+from mobility.models import Booking, DriverLocation
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("committed_db")]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = [
+    "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+    "--disable-quic",
+]  # fmt: skip
+
+
+class Watched:
+    """A page, and everything that went wrong on it."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page, self.origin = page, origin
+        self.trouble: list[str] = []
+        page.on("request", self._on_request)
+        page.on("console", lambda m: self.trouble.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (self.trouble.append("a dialog opened"), dialog.dismiss()))
+        page.on("response", lambda r: self.trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+
+    def _on_request(self, request) -> None:
+        if not request.url.startswith((f"{self.origin}/", "data:", "blob:")):
+            self.trouble.append(f"left the host: {request.url}")
+
+    def open(self, path: str) -> Page:
+        """Go to a path of the server."""
+        self.page.goto(self.origin + path)
+        return self.page
+
+
+@pytest.fixture
+def browse(server):
+    """browse(visit): calls visit with a watched page and returns what went wrong.
+
+    The visit is over before the database is used again: playwright's loop runs in the test's own thread.
+    """
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install --no-install-recommends chromium")
+
+    def run(visit) -> list[str]:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+            watched = Watched(browser.new_page(viewport={"width": 1280, "height": 1000}), server.http)
+            visit(watched)
+            browser.close()
+        return watched.trouble
+
+    return run
+
+
+@pytest.fixture
+def operator(make_user):
+    return make_user(username="boss", is_staff=True, is_superuser=True, roles=["operator"], password=DEMO_PASSWORD)
+
+
+def log_in(watched: Watched) -> None:
+    page = watched.open("/admin/")
+    page.fill("#id_username", "boss")
+    page.fill("#id_password", DEMO_PASSWORD)
+    page.click("[type=submit]")
+    page.wait_for_selector("#user-tools")
+
+
+def test_a_ride_is_seen_on_a_map_without_tiles_or_a_cdn(browse, operator, make_user, make_driver, ride_request):
+    driver = make_driver(-26.2, 28.05)
+    driver.user.first_name = "<img src=x onerror=alert(1)>"
+    driver.user.save()
+    booking_id = find_driver(make_user().pk, "r1", ride_request()).booking_id
+    assert Booking.objects.get().driver == driver
+
+    def visit(watched: Watched) -> None:
+        log_in(watched)
+        page = watched.open(f"/admin/mobility/booking/{booking_id}/change/")
+        chart = page.locator(".place-map[data-map-ready]")
+        expect(chart.locator(".leaflet-tooltip")).to_have_text(["pickup", "dropoff", str(driver)])
+        expect(chart.locator(".place-degree").first).to_be_visible()
+        expect(chart.locator(".leaflet-control-scale-line")).to_contain_text("km")
+        assert chart.bounding_box()["width"] > 400
+        assert page.locator(".place-map img").count() == 0
+
+    assert browse(visit) == []
+
+
+def test_a_stationary_driver_is_moved_with_a_click_and_by_typing(browse, operator, make_driver):
+    driver = make_driver(-26.2041, 28.0473, stationary=True)
+
+    def click(watched: Watched) -> None:
+        log_in(watched)
+        page = watched.open(f"/admin/mobility/driver/{driver.pk}/change/")
+        chart = page.locator(".place-map[data-map-ready]")
+        box = chart.bounding_box()
+        chart.click(position={"x": box["width"] / 2 + 100, "y": box["height"] / 2})
+        expect(page.locator("#location-0 [data-axis=latitude]")).to_have_value(re.compile(r"^-26\.20"))
+        page.click("[name=_continue]")
+        page.wait_for_selector(".messagelist .success")
+
+    def type_it(watched: Watched) -> None:
+        log_in(watched)
+        page = watched.open(f"/admin/mobility/driver/{driver.pk}/change/")
+        page.locator(".place-map[data-map-ready]").wait_for()
+        page.fill("#location-0 [data-axis=latitude]", "-25.5")
+        page.fill("#location-0 [data-axis=longitude]", "29.25")
+        page.click("[name=_continue]")
+        page.wait_for_selector(".messagelist .success")
+
+    assert browse(click) == []
+    moved = DriverLocation.objects.get().position
+    assert 28.05 < moved.x < 28.06
+    assert moved.y == pytest.approx(-26.2041, abs=0.0005)
+    assert browse(type_it) == []
+    assert DriverLocation.objects.get().position.coords == (29.25, -25.5)
+
+
+def test_the_docs_and_pages_need_no_network(browse):
+    def visit(watched: Watched) -> None:
+        page = watched.open("/api/v1/docs/")
+        page.wait_for_selector(".opblock")
+        page.locator("#operations-drivers-drivers .opblock-summary").click()
+        expect(page.locator("#operations-drivers-drivers")).to_contain_text("bbox")
+        watched.open("/api/v1/problems/#ride_over")
+        watched.open("/")
+
+    assert browse(visit) == []
