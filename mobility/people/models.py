@@ -58,8 +58,8 @@ class User(AbstractUser):
 
     @property
     def display_name(self) -> str:
-        """The name others see: the full name, else the username."""
-        return self.get_full_name() or self.username
+        """The name others see: the full name, else the username, but never the phone somebody registered with."""
+        return self.get_full_name() or (f"user {self.pk}" if self.username == self.phone else self.username)
 
 
 class SocketTicket(models.Model):

@@ -24,7 +24,7 @@ class Plan:
 
 
 FULL = Plan(
-    quick=False, sizes=(10_000, 100_000, 1_000_000), rounds=5, seconds=2, haversine_queries=20, rides=3_200,
+    quick=False, sizes=(10_000, 100_000, 1_000_000), rounds=3, seconds=2, haversine_queries=20, rides=1_920,
     hot_rides=1_600, echo_seconds=3, idle_sockets=1_000,
 )  # fmt: skip
 QUICK = Plan(

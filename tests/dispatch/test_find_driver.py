@@ -219,3 +219,10 @@ def test_search_radius_is_a_setting(make_user, make_driver, ride_request, settin
 def test_the_demo_uses_auto_assign():
     assert settings.DEMO
     assert settings.MOBILITY.auto_assign
+
+
+def test_a_driver_without_a_name_is_not_shown_by_their_phone(make_user, make_driver, ride_request):
+    nameless = make_user(username="+27821230000", phone="+27821230000", first_name="")
+    make_driver(-26.2041, 28.0473, user=nameless)
+    outcome = find_driver(make_user().pk, "r", ride_request())
+    assert outcome.driver.name == nameless.display_name == f"user {nameless.pk}"

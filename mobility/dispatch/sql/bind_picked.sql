@@ -17,8 +17,7 @@ confirmed AS (
 )
 SELECT reach.fetched, reach.certain_m, picked.id AS driver_id, picked.distance_m, confirmed.seq,
     confirmed.confirmed_at AS occurred_at, picked.phone, picked.vehicle_type, picked.vehicle_registration,
-    picked.rating, coalesce(nullif(concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')), ''), u.username)
-        AS name,
+    picked.rating, {{people/sql/display_name}} AS name,
     ST_Y(picked.position) AS latitude, ST_X(picked.position) AS longitude
 FROM reach
 LEFT JOIN picked ON true
