@@ -18,4 +18,5 @@ def sql(name: str) -> str:
     """
     path = HERE / f"{name}.sql"
     folder = Path(name).parent
-    return _INCLUDE.sub(lambda m: sql(m[1] if "/" in m[1] else f"{folder}/{m[1]}").rstrip(), path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda m: sql(m[1] if "/" in m[1] else f"{folder}/{m[1]}").rstrip(), text)
