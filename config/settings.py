@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "mobility",
 ]
 MIDDLEWARE = [
+    "config.transport.RefusePlainHttpForApi",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -20,7 +20,7 @@ from typing import Any
 from tests.bench import assign, echo, hotspot, matching, redis_peer
 from tests.bench.plan import FULL, QUICK, SEED, Plan
 from tests.bench.report import Result, console, machine, say, show_targets
-from tests.bench.stage import FLEET_SEED, RESULTS, BenchError, Stage
+from tests.bench.stage import FLEET_SEED, RESULTS, BenchError, Disturbance, Stage
 
 BENCHES: dict[str, Callable[[Stage, Plan], Result]] = {
     "matching": matching.bench,
@@ -67,7 +67,9 @@ def _run(asked: argparse.Namespace) -> list[Result]:
         }
         for name in asked.only or BENCHES:
             began = time.monotonic()
-            result = BENCHES[name](stage, plan)
+            with Disturbance() as others:
+                result = BENCHES[name](stage, plan)
+            result.disturbed_by(others.share)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             result.keep(RESULTS, facts | {"measured_at": now, "took_s": round(time.monotonic() - began)})
             result.show()

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from tests.bench.load import idle_sockets, load
-from tests.bench.pgbench import Timing
 from tests.bench.plan import Plan
 from tests.bench.report import Result, Target, middle, say, share_of
 from tests.bench.stage import Server, Stage, cpu_s, echo_server, resident_kib, service
@@ -92,6 +91,3 @@ def _result(plan: Plan, rounds: dict[str, list[dict[str, Any]]], memory: dict[st
     ]
     result.rounds = dict(rounds) | {"memory_kib": memory}
     return result
-
-
-__all__ = ["Timing", "bench"]

@@ -27,7 +27,7 @@ class Timing:
 
 
 def in_script(statement: str, params: Mapping[str, Any]) -> str:
-    """psycopg's `%(name)s` as pgbench's `:name`. None and empty text stand in the statement: pgbench cannot send them."""
+    """psycopg's `%(name)s` as pgbench's `:name`. None and empty text are written out: it cannot send them."""
     written = {None: "NULL", "": "''"}
     return _PARAMETER.sub(lambda m: written.get(params.get(m[1], 0), f":{m[1]}"), statement).rstrip()
 
@@ -42,7 +42,7 @@ def pgbench(
     fleet: Fleet, script: str, params: Mapping[str, Any], *, clients: int, seed: int, options: str,
     seconds: float | None = None, each: int | None = None,
 ) -> Timing:  # fmt: skip
-    """Run the script for `seconds`, or `each` times per client; `options` are the session's, as the service sets them."""
+    """Run the script for `seconds`, or `each` times per client; `options` are the service's for a session."""
     with tempfile.TemporaryDirectory(prefix="careconnect-bench-") as folder:
         path = Path(folder) / "script.sql"
         path.write_text(script + "\n")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 console = Console(highlight=False, width=None if Console().is_terminal else 140)
+DISTURBED = 0.05  # share of all cores
 PACKAGES = ("Django", "channels", "uvicorn", "uvloop", "psycopg", "psycopg-pool", "redis", "hiredis")
 
 
@@ -82,6 +83,13 @@ class Result:
     targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rounds: dict[str, Any] = field(default_factory=dict)
+    others_cpu_share: float = 0.0
+
+    def disturbed_by(self, share: float) -> None:
+        """Note how much of the machine other programs used meanwhile."""
+        self.others_cpu_share = round(share, 3)
+        doubt = ": do not trust the figures" if share > DISTURBED else ""
+        self.notes.append(f"Other programs used {share:.0%} of the machine's CPU meanwhile{doubt}.")
 
     def show(self) -> None:
         """Print the tables."""

@@ -1,4 +1,4 @@
-"""Rounds of rides, through the service or through pgbench, each from the same untouched fleet and each checked after."""
+"""Rounds of rides, through the service or pgbench, each from the same untouched fleet and each checked after."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from mobility.sql import sql
 from tests.bench import pgbench
 from tests.bench.load import load
 from tests.bench.pgbench import Timing
-from tests.bench.stage import BenchError, Box, Fleet, Server, all_cpu_s, cpu_s
+from tests.bench.stage import BenchError, Box, Fleet, Server, cpu_s
 
 _PICKED = "picked.id AS driver_id"
 
@@ -76,8 +76,5 @@ def _check(fleet: Fleet, wanted: int, who: str) -> None:
     rides, confirmed, doubles = fleet.rides()
     if (rides, confirmed, doubles) != (wanted, wanted, 0):
         raise BenchError(
-            f"{who}: of {wanted} rides {rides} were booked and {confirmed} confirmed; {doubles} drivers were booked twice"
+            f"{who}: of {wanted} rides {rides} were booked, {confirmed} confirmed, {doubles} with a driver who had one already"
         )
-
-
-__all__ = ["Round", "all_cpu_s", "by_pgbench", "by_service", "transaction_script"]

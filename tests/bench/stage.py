@@ -150,7 +150,7 @@ class Stage:
         return fleet
 
     def service_env(self, fleet: Fleet, **more: str) -> dict[str, str]:
-        """The environment of the service on this fleet: the demo's, with limits that a load generator would reach off."""
+        """The environment of the service on this fleet: the demo's, without limits a load generator would reach."""
         return self._env(
             fleet.app_url,
             {
@@ -296,10 +296,37 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def all_cpu_s() -> float:
-    """CPU seconds the whole machine has been busy."""
-    fields = [int(f) for f in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+class Disturbance:
+    """How much CPU everybody else on the machine used during the block, as a share of all cores."""
+
+    def __enter__(self) -> "Disturbance":
+        self.share = 0.0
+        self._began, self._others_s = time.monotonic(), self._others()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        elapsed_s = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        self.share = max(0.0, self._others() - self._others_s) / elapsed_s
+
+    @staticmethod
+    def _others() -> float:
+        fields = [int(f) for f in Path("/proc/stat").read_text().splitlines()[0].split()[1:8]]
+        busy = sum(fields) - fields[3] - fields[4]  # all but idle and waiting for a disk
+        children: dict[int, list[int]] = {}
+        used: dict[int, int] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    told = (entry / "stat").read_text().rpartition(")")[2].split()
+                    children.setdefault(int(told[1]), []).append(int(entry.name))
+                    # Its own, and that of its children which have ended.
+                    used[int(entry.name)] = sum(int(f) for f in told[11:15])
+
+        def tree(pid: int) -> int:
+            return used.get(pid, 0) + sum(tree(child) for child in children.get(pid, ()))
+
+        postmaster = int((CLUSTER / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+        return (busy - tree(os.getpid()) - tree(postmaster)) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_kib(pid: int) -> int:

@@ -1,0 +1,31 @@
+"""What may travel without TLS: nothing of the API."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+API_PREFIX = "/api/"
+
+
+class RefusePlainHttpForApi:
+    """403 for API requests over http in production, instead of the redirect that pages get.
+
+    A client that is sent on quietly has already shown its token to the network and would go on doing so.
+    """
+
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Refuse, or pass on."""
+        plain = settings.SECURE_SSL_REDIRECT and not request.is_secure()
+        if plain and request.path.startswith(API_PREFIX):
+            body = {
+                "type": "about:blank", "title": "Forbidden", "status": 403, "code": "forbidden",
+                "detail": "The API is served over https only. Replace a token that was sent over http.",
+            }  # fmt: skip
+            return JsonResponse(body, status=403, content_type="application/problem+json")
+        return self.get_response(request)
