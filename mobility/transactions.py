@@ -1,9 +1,10 @@
 """One way to change state: a short transaction, tried again as a whole when the database asks for that."""
 
 import random
+import re
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -54,5 +55,11 @@ def rows(statement: str, params: dict[str, Any]) -> list[Any]:
     connection.ensure_connection()
     raw: Any = connection.connection
     with connection.wrap_database_errors, psycopg.Cursor(raw, row_factory=namedtuple_row) as cursor:
-        cursor.execute(sql(statement).encode(), params, prepare=True)
+        cursor.execute(_statement(statement), params, prepare=True)
         return cursor.fetchall() if cursor.description else []
+
+
+@cache
+def _statement(name: str) -> bytes:
+    """A statement without its comments: psycopg remembers how to bind short ones only."""
+    return re.sub(r"^\s*--.*\n", "", sql(name), flags=re.MULTILINE).encode()

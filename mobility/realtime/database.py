@@ -1,4 +1,4 @@
-"""The only way from a socket to the database: one hop to a worker thread, and the connection back to the pool after.
+"""The only way from a socket to the database: one hop to a worker thread of a small pool.
 
 The threads are few and belong to sockets alone, so a slow statement holds up its own socket and at worst the others
 that want the database too, never one that doesn't, and never the event loop. Django's shared "thread-sensitive" thread,
@@ -7,17 +7,20 @@ which everything would queue on, is not used.
 
 import asyncio
 import contextvars
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from mobility.conf import knobs
 
 P = ParamSpec("P")
 R = TypeVar("R")
+KEEP_IDLE_S, KEEP_S = 1.0, 60.0
 
 
 @cache
@@ -31,8 +34,36 @@ async def in_database(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     return await asyncio.get_running_loop().run_in_executor(_workers(), context.run, _run, work, args, kwargs)
 
 
+class _Kept(threading.local):
+    """When this worker's connection came from the pool and was last used."""
+
+    since = 0.0
+    used = 0.0
+
+
+_kept = _Kept()
+
+
 def _run(work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Run `work` on this worker's connection.
+
+    A busy worker keeps its connection for a moment: taking one from the pool costs a round trip to see that it lives.
+    One that was kept may have died meanwhile; then everything runs once more on a fresh one. That is safe because the
+    work of sockets is repeatable: the same command again gives the present state.
+    """
+    now = time.monotonic()
+    if now - _kept.used > KEEP_IDLE_S or now - _kept.since > KEEP_S:
+        connection.close()
+    fresh = connection.connection is None
+    if fresh:
+        _kept.since = now
     try:
         return work(*args, **kwargs)
+    except (OperationalError, InterfaceError):
+        died = connection.connection is None or connection.connection.closed
+        connection.close()
+        if fresh or not died:
+            raise
+        return work(*args, **kwargs)
     finally:
-        connection.close()  # back to the pool, never kept by the thread
+        _kept.used = time.monotonic()

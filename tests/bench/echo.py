@@ -86,8 +86,8 @@ def _result(plan: Plan, rounds: dict[str, list[dict[str, Any]]], memory: dict[st
         Target("memory of an idle passenger socket over a plain ASGI one", memory[OWN] / memory[PLAIN], at_most=1.4)
     )
     result.notes = [
-        "All on uvicorn with the options of bin/serve, one message under way per socket. Memory: growth of the resident",
-        f"set by {plan.idle_sockets:,} idle sockets in a fresh process that has served 50 before.",
+        "All on uvicorn with the options of bin/serve, one message under way per socket. Memory: by how much the",
+        f"resident set grows with {plan.idle_sockets:,} idle sockets in a fresh process that has served 50 before.",
     ]
     result.rounds = dict(rounds) | {"memory_kib": memory}
     return result

@@ -32,7 +32,8 @@ def find_driver_frame(latitude: float, longitude: float) -> str:
         {
             "type": "find_driver", "pickup_latitude": latitude, "pickup_longitude": longitude,
             "dropoff_latitude": -26.1041, "dropoff_longitude": 28.1473, "pickup_address": "123 Main St, Johannesburg",
-            "dropoff_address": "456 Oak St, Johannesburg", "distance_km": 15.0, "estimated_duration_minutes": 25, "fare_amount": 150.00,
+            "dropoff_address": "456 Oak St, Johannesburg", "distance_km": 15.0, "estimated_duration_minutes": 25,
+            "fare_amount": 150.00,
             "passenger_phone": "+27123456789",
         }
     )  # fmt: skip

@@ -76,5 +76,5 @@ def _check(fleet: Fleet, wanted: int, who: str) -> None:
     rides, confirmed, doubles = fleet.rides()
     if (rides, confirmed, doubles) != (wanted, wanted, 0):
         raise BenchError(
-            f"{who}: of {wanted} rides {rides} were booked, {confirmed} confirmed, {doubles} with a driver who had one already"
+            f"{who}: of {wanted} rides {rides} were booked, {confirmed} confirmed, {doubles} with a taken driver"
         )
