@@ -17,6 +17,7 @@ from mobility.realtime.watch import recheck_credentials
 
 log = structlog.get_logger(__name__)
 DEMO_TICK_S = 0.5
+REDIS_TICK_S = 2.0
 
 
 async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
@@ -25,6 +26,8 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     hub.attach(asyncio.get_running_loop())
     await _warm_up()
     loops = [asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s))]
+    if settings.REDIS_URL:
+        loops.append(asyncio.create_task(_repeat(hub.subscribe_again, REDIS_TICK_S)))
     if settings.DEMO:
         loops.append(asyncio.create_task(_repeat(_demo_tick, DEMO_TICK_S)))
     await send({"type": "lifespan.startup.complete"})

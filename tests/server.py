@@ -36,6 +36,7 @@ class Server:
 
     def __init__(self, port: int, process: "subprocess.Popen[bytes]", output: Path) -> None:
         self.port, self.process, self._output = port, process, output
+        self.redis_url: str | None = None
         self.http = f"http://127.0.0.1:{port}"
         self.ws = f"ws://127.0.0.1:{port}"
 

@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 
 import structlog
 from channels.consumer import AsyncConsumer
-from channels.layers import get_channel_layer
 from django.db import DatabaseError, InterfaceError
 
 from mobility.conf import knobs
-from mobility.delivery import groups
+from mobility.delivery import groups, hub
 from mobility.errors import Refusal, refusal_for
 from mobility.people.credentials import Principal, still_valid
 from mobility.realtime import auth, frames
@@ -30,7 +29,6 @@ log = structlog.get_logger(__name__)
 CLOSE_BAD, CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_UNKNOWN = 4400, 4401, 4403, 4404
 CLOSE_NOT_READING, CLOSE_TOO_FAST = 4408, 4429
 BAD_FRAMES, BAD_FRAMES_WINDOW_S = 30, 10.0
-LAYER_TIMEOUT_S = 2.0
 CLOSE_FAULT = 1011
 _CLOSE_CODES = {
     "unauthenticated": CLOSE_UNAUTHENTICATED,
@@ -61,24 +59,19 @@ class Socket(AsyncConsumer):
         self.scope = scope
         self._raw_send = send
         self._turn = asyncio.Lock()
-        self._channel = ""  # none while the layer can't be reached
         self._groups: list[str] = []
+        self._hints: set[asyncio.Task[None]] = set()
         self._budget = TokenBucket(knobs().frames_per_s, knobs().frames_burst)
         self._dropped = 0
         self._bad = RecentCount(BAD_FRAMES_WINDOW_S)
-        self._layer = get_channel_layer()
         await receive()  # websocket.connect
-        listener: asyncio.Task[None] | None = None
         try:
-            if not await self._handshake():
-                return
-            if await self._reach_layer(self._open_channel):
-                listener = asyncio.create_task(self._listen())
-            await self._serve(receive)
+            if await self._handshake():
+                await self._serve(receive)
         except Closed:
             pass
         finally:
-            await self._end(listener)
+            await self._end()
 
     # --- the handshake -------------------------------------------------------------------------------------------
 
@@ -105,20 +98,7 @@ class Socket(AsyncConsumer):
         """What the path is about (a ride id), or the refusal that says what is wrong with it."""
         raise NotImplementedError
 
-    async def _open_channel(self) -> None:
-        self._channel = await self._layer.new_channel()
-
-    async def _reach_layer(self, step: Callable[..., Awaitable[None]], *args: Any) -> bool:
-        """Do something with the channel layer. Without it a socket hears late, which is no reason to end it."""
-        try:
-            async with asyncio.timeout(LAYER_TIMEOUT_S):
-                await step(*args)
-        except Exception as error:
-            log.warning("layer_unreachable", step=step.__name__, error=type(error).__name__)
-            return False
-        return True
-
-    # --- two loops: what the client says, what the layer says ------------------------------------------------------
+    # --- what the client says, and what others hint ------------------------------------------------------
 
     async def _serve(self, receive: Receive) -> None:
         if not self.principal.is_guest:
@@ -131,11 +111,15 @@ class Socket(AsyncConsumer):
                 return
             await self._guarded(self._frame, message)
 
-    async def _listen(self) -> None:
-        while True:
-            message = await self._layer.receive(self._channel)
-            with suppress(Closed):
-                await self._guarded(self._hinted, message)
+    def heard(self, message: hub.Message) -> None:
+        """A hint for one of this socket's groups: dealt with in turn, beside the client's own frames."""
+        task = asyncio.ensure_future(self._answer_hint(message))
+        self._hints.add(task)
+        task.add_done_callback(self._hints.discard)
+
+    async def _answer_hint(self, message: hub.Message) -> None:
+        with suppress(Closed):
+            await self._guarded(self._hinted, message)
 
     async def _hinted(self, message: dict[str, Any]) -> None:
         if message["type"] == "signed.out":
@@ -184,13 +168,12 @@ class Socket(AsyncConsumer):
             log.exception("socket_step_failed", step=step.__name__)
             await self.tell(frames.error(Refusal("internal_error")))
 
-    async def _end(self, listener: "asyncio.Task[None] | None") -> None:
+    async def _end(self) -> None:
         Socket.live.discard(self)
-        if listener is not None:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
+        for task in self._hints:
+            task.cancel()
         for group in self._groups:
-            await self._reach_layer(self._layer.group_discard, group, self._channel)
+            await hub.leave(group, self)
         if hasattr(self, "principal"):
             self.ended()
 
@@ -204,15 +187,15 @@ class Socket(AsyncConsumer):
         raise NotImplementedError
 
     async def hinted(self, message: dict[str, Any]) -> None:
-        """A channel-layer message of one of this socket's groups."""
+        """A hint to one of this socket's groups."""
 
     def ended(self) -> None:
         """The socket is gone."""
 
     async def join(self, group: str) -> None:
-        """Receive what is sent to the group."""
-        if self._channel and await self._reach_layer(self._layer.group_add, group, self._channel):
-            self._groups.append(group)
+        """Hear what is hinted to the group."""
+        self._groups.append(group)
+        await hub.join(group, self)
 
     async def tell(self, frame: frames.Frame) -> None:
         """Send one frame; a client that does not read for too long is closed (4408)."""

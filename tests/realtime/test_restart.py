@@ -20,7 +20,7 @@ def own_cluster(tmp_path_factory):
     def cluster(verb, *options):
         subprocess.run([sys.executable, ROOT / "bin" / "cluster", verb, folder, *options], check=True, stdout=2)
 
-    cluster("start", "--fast")
+    cluster("start")  # durable: a crash must lose nothing that was answered
     urls = connection_urls(folder)
     env = os.environ | {name: urls[name] for name in ("DATABASE_URL", "DATABASE_OWNER_URL")}
     manage = [sys.executable, "manage.py"]
@@ -48,7 +48,7 @@ async def test_a_restart_of_postgresql_heals_by_itself(own_cluster, tmp_path):
             assert (await http.get("/healthz")).status_code == 200
             assert (await http.get("/readyz", timeout=15)).status_code == 503
 
-            cluster("start", "--fast")
+            cluster("start")
             await _succeeds(client)
             assert (await http.get("/readyz")).status_code == 200
 
