@@ -2,18 +2,13 @@
 
 from typing import Any
 
-from mobility.bookings.models import Booking
-from mobility.bookings.states import TERMINAL
 from mobility.transactions import rows
 
 
 def booking_id_of(passenger_id: int | None, ride_id: str) -> int | None:
     """The booking this passenger's `ride_id` stands for; for a guest the one that isn't over."""
-    if passenger_id is not None:
-        found = Booking.objects.filter(passenger_id=passenger_id, ride_id=ride_id)
-    else:
-        found = Booking.objects.filter(passenger_id__isnull=True, ride_id=ride_id).exclude(status__in=TERMINAL)
-    return found.values_list("pk", flat=True).first()
+    found = rows("bookings/sql/booking_of", {"passenger_id": passenger_id, "ride_id": ride_id})
+    return found[0].id if found else None
 
 
 def ride_state(booking_id: int) -> Any:
