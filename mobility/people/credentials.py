@@ -132,6 +132,14 @@ def redeem_ticket(ticket: str) -> Principal | None:
     return principal if still_valid([principal]) else None
 
 
+def holds(principal: Principal) -> bool:
+    """Whether this one still holds, in one statement for the usual token: asked before every command of a socket."""
+    if principal.token_digest and not principal.session_key:
+        asked = {"digest": principal.token_digest, "user_id": principal.user_id}
+        return rows("people/sql/token_holds", asked)[0].holds
+    return bool(still_valid([principal]))
+
+
 def still_valid(principals: Iterable[Principal]) -> set[Principal]:
     """Which of them hold now: user active, token or session in force. Guests always do. Three queries at most."""
     asked = set(principals)

@@ -11,7 +11,7 @@ from mobility.bookings.states import ActorRole
 from mobility.delivery import groups
 from mobility.dispatch.services import SearchOutcome, find_driver
 from mobility.errors import Refusal
-from mobility.people.credentials import still_valid
+from mobility.people.credentials import holds
 from mobility.people.throttle import refund_search, spend_search
 from mobility.realtime import frames
 from mobility.realtime.database import in_database
@@ -137,7 +137,7 @@ class PassengerSocket(Socket):
 
     def _still_allowed(self) -> None:
         """A command acts only while its credential holds, however long the socket has been open."""
-        if not self.principal.is_guest and not still_valid([self.principal]):
+        if not self.principal.is_guest and not holds(self.principal):
             raise Refusal("unauthenticated", "You are logged out.")
 
     def _address(self) -> str:

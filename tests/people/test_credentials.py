@@ -203,3 +203,19 @@ class TestStillValid:
         with django_assert_num_queries(0):
             assert still_valid([]) == set()
             assert still_valid([GUEST]) == {GUEST}
+
+
+@pytest.mark.django_db
+def test_holds_says_the_same_as_still_valid(make_user):
+    from mobility.people.credentials import GUEST, Principal, holds, principal_for_token, still_valid
+
+    def token(user, **lives):
+        return principal_for_token(AuthToken.objects.create(user, **lives)[1])
+
+    alive, expired, revoked, suspended = (token(make_user()) for _ in range(4))
+    AuthToken.objects.filter(digest=expired.token_digest).update(expiry=Now() - timedelta(seconds=1))
+    AuthToken.objects.filter(digest=revoked.token_digest).delete()
+    User.objects.filter(pk=suspended.user_id).update(is_active=False)
+    strange = Principal(alive.user_id, token_digest="0" * 128)
+    asked = [GUEST, alive, expired, revoked, suspended, strange]
+    assert [holds(p) for p in asked] == [p in still_valid(asked) for p in asked] == [True, True, *[False] * 4]
