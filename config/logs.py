@@ -77,6 +77,8 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
             name: {"handlers": ["out"], "level": others, "propagate": False}
             for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "django.server")
         }
+        # A wrong Host header is answered 400; the traceback would only quote the stranger.
+        | {"django.security.DisallowedHost": {"handlers": [], "propagate": False}}
         | {name: {"level": level} for name in ("config", "geo", "mobility")},
     }
 

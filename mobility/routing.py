@@ -8,7 +8,7 @@ from mobility.realtime.socket import UnknownPath
 
 websocket = URLRouter(
     [
-        re_path(r"^ws/ride/(?P<ride_id>.*)$", PassengerSocket.as_asgi()),
+        re_path(r"^ws/ride/(?P<ride_id>(?s:.*))$", PassengerSocket.as_asgi()),
         re_path(r"", UnknownPath.as_asgi()),
     ]
 )

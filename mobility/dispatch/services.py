@@ -15,6 +15,7 @@ from mobility.bookings.states import LIVE, TERMINAL, ActorRole, Status
 from mobility.conf import knobs
 from mobility.dispatch.queries import nearest_available, search_params
 from mobility.errors import Refusal
+from mobility.people.models import User
 from mobility.transactions import rows, state_change
 
 log = structlog.get_logger(__name__)
@@ -71,8 +72,9 @@ def _existing(passenger_id: int | None, ride_id: str) -> Booking:
     if passenger_id is not None and (booking is None or booking.status == Status.UNFULFILLED):
         _refuse_second_live_ride(passenger_id)
     if booking is None:
-        # A passenger whose insert met no other booking is not active; a guest's obstacle ended this very moment.
-        raise Refusal("try_again" if passenger_id is None else "account_inactive")
+        # What stood in the way ended this very moment, or the account is closed.
+        active = passenger_id is None or User.objects.filter(pk=passenger_id, is_active=True).exists()
+        raise Refusal("try_again" if active else "account_inactive")
     return booking
 
 

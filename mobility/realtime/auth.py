@@ -72,15 +72,22 @@ def _normal_origin(text: str) -> str | None:
 
 def offered_credentials(scope: dict[str, Any]) -> Offered:
     """What the handshake brings. A cookie counts only beside an Origin: without one it is no page that speaks."""
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     header = _headers(scope, b"authorization")
     kind, _, header_token = header[0].partition(" ") if header else ("", "", "")
     by_protocol = [p.removeprefix(_BEARER) for p in scope.get("subprotocols", ()) if p.startswith(_BEARER)]
+    tokens = ([header_token.strip()] if header else []) + by_protocol
+    tickets = query.get("ticket", [])
     return Offered(
         session_key=_session_cookie(scope) if _headers(scope, b"origin") else "",
-        token=header_token.strip() if kind.lower() in {"token", "bearer"} else next(iter(by_protocol), ""),
-        ticket=next(iter(query.get("ticket", ())), ""),
-        unusable=bool("token" in query or (header and kind.lower() not in {"token", "bearer"}) or len(header) > 1),
+        token=next(iter(tokens), ""),
+        ticket=next(iter(tickets), ""),
+        unusable=bool(
+            "token" in query
+            or len(header) > 1
+            or (header and kind.lower() not in {"token", "bearer"})
+            or "" in (*tokens, *tickets)  # sent and empty is a mistake, not a guest
+        ),
     )
 
 

@@ -66,8 +66,9 @@ class PassengerSocket(Socket):
         if message["ride_id"] != self.ride_id:
             return
         booking_id = message["booking_id"]
-        if booking_id == self._booking_id and message["seq"] <= self._seq:
-            return
+        told = self._booking_id or 0
+        if booking_id < told or (booking_id == told and message["seq"] <= self._seq):
+            return  # an older ride of a guest's ride id, or nothing new
         await self._catch_up(booking_id)
 
     def ended(self) -> None:
@@ -99,13 +100,23 @@ class PassengerSocket(Socket):
         return self._answer(outcome)
 
     def _answer(self, outcome: SearchOutcome) -> list[frames.Frame]:
+        """What the client is told: moves it missed, then the two of this search, or the present state."""
+        missed = self._missed(outcome.booking_id, outcome.seq - 2 if outcome.new_search else outcome.seq)
         self._booking_id, self._seq = outcome.booking_id, outcome.seq
         if not outcome.new_search:
-            return frames.of_state(queries.ride_state(outcome.booking_id))
-        told = [frames.searching(self.ride_id, outcome.booking_id, outcome.seq - 1)]
+            # The last missed move may be the very message of the present state: it is not told twice.
+            state = frames.of_state(queries.ride_state(outcome.booking_id))
+            return [*(frame for frame in missed if frame not in state), *state]
+        told = [*missed, frames.searching(self.ride_id, outcome.booking_id, outcome.seq - 1)]
         if outcome.driver is None:
             return [*told, frames.no_drivers(outcome.booking_id, outcome.seq)]
         return [*told, frames.driver_assigned(outcome.driver, outcome.booking_id, outcome.seq)]
+
+    def _missed(self, booking_id: int, up_to: int) -> list[frames.Frame]:
+        if booking_id != self._booking_id or self._seq >= up_to:
+            return []
+        rows = queries.events_after(booking_id, self._seq)
+        return [frame for row in rows if row.seq <= up_to for frame in frames.of_event(row)]
 
     async def _cancel(self, command: CancelRide) -> None:
         for frame in await in_database(self._cancel_now, command.reason or ""):

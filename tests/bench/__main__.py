@@ -37,7 +37,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="about two minutes: smaller fleets, fewer and shorter rounds"
+        "--quick", action="store_true", help="some three minutes: smaller fleets, fewer and shorter rounds"
     )
     parser.add_argument("--only", metavar="NAME", choices=BENCHES, action="append", help=f"one of {', '.join(BENCHES)}")
     parser.add_argument("--keep", action="store_true", help="leave the bench's database (stopped) for a look at it")

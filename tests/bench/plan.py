@@ -28,7 +28,7 @@ FULL = Plan(
     hot_rides=1_600, echo_seconds=3, idle_sockets=1_000,
 )  # fmt: skip
 QUICK = Plan(
-    quick=True, sizes=(10_000, 100_000), rounds=2, seconds=1, haversine_queries=3, rides=1_280, hot_rides=640,
+    quick=True, sizes=(10_000, 100_000), rounds=1, seconds=1, haversine_queries=3, rides=640, hot_rides=320,
     echo_seconds=1, idle_sockets=500,
 )  # fmt: skip
 SEED = 20_260

@@ -101,12 +101,19 @@ def test_a_booking_without_a_log_row_is_refused():
     assert refused(insert_booking()) == "booking_move_is_logged"
 
 
-def test_a_second_live_booking_of_a_driver_is_refused(ride, make_user, ride_request, make_driver):
-    make_driver(-26.2041, 28.0473)
-    other = find_driver(make_user().pk, "r2", ride_request()).booking_id
-    assert Booking.objects.get(pk=other).driver_id != ride.driver_id
+def searching_again(booking_id: int) -> str:
+    """The move that makes an unfulfilled booking pending."""
+    return (
+        f"UPDATE mobility_booking SET status = 'pending', seq = seq + 1, unfulfilled_at = NULL WHERE id = {booking_id}"
+    )
+
+
+def test_a_second_live_booking_of_a_driver_is_refused(ride, ride_request):
+    other = find_driver(None, "r2", ride_request()).booking_id
     stopped = refused(
-        f"UPDATE mobility_booking SET driver_id = {ride.driver_id}, seq = seq + 1 WHERE id = {other}",
+        searching_again(other),
+        f"UPDATE mobility_booking SET status = 'confirmed', driver_id = {ride.driver_id}, seq = seq + 1"
+        f" WHERE id = {other}",
     )
     assert stopped == "booking_one_live_per_driver"
 
@@ -126,21 +133,66 @@ def test_a_second_open_guest_ride_of_one_id_is_refused(ride_request):
     assert refused(insert_booking(ride_id="'guest-1'")) == "booking_one_open_per_guest_ride_id"
 
 
-def test_a_confirmed_booking_without_a_driver_is_refused(ride):
-    assert (
-        refused(f"UPDATE mobility_booking SET driver_id = NULL, seq = seq + 1 WHERE id = {ride.pk}")
-        == "booking_bound_has_driver"
-    )
+def test_a_confirmed_booking_without_a_driver_is_refused(ride_request):
+    waiting = find_driver(None, "g", ride_request()).booking_id
+    confirm = f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1 WHERE id = {waiting}"
+    assert refused(searching_again(waiting), confirm) == "booking_bound_has_driver"
 
 
-def test_a_waiting_booking_with_a_driver_is_refused(ride_request, make_driver):
-    waiting = find_driver(None, "g", ride_request())
-    assert waiting.status == Status.UNFULFILLED
+def test_a_waiting_booking_with_a_driver_is_refused(make_driver):
     driver = make_driver(10, 10)
-    assert (
-        refused(f"UPDATE mobility_booking SET driver_id = {driver.pk}, seq = seq + 1 WHERE id = {waiting.booking_id}")
-        == "booking_waiting_has_no_driver"
+    assert refused(insert_booking(driver_id=str(driver.pk))) == "booking_waiting_has_no_driver"
+
+
+def log_row(booking_id: int, seq: int, event: str, source: str, target: str, payload: str = "{}") -> str:
+    return (
+        "INSERT INTO mobility_ride_event (booking_id, seq, event, from_status, to_status, actor_role, payload)"
+        f" VALUES ({booking_id}, {seq}, '{event}', '{source}', '{target}', 'system', '{payload}')"
     )
+
+
+def test_a_driver_cannot_be_swapped_or_dropped_in_passing(ride, make_driver):
+    other = make_driver(10, 10)
+    for driver in (other.pk, "NULL"):
+        stopped = refused(
+            f"UPDATE mobility_booking SET driver_id = {driver}, seq = seq + 1, arrived_at = now() WHERE id = {ride.pk}",
+            log_row(ride.pk, 3, "driver_arrived", "confirmed", "confirmed"),
+        )
+        assert stopped == "booking_driver_by_assignment"
+
+
+def released_and_bound_again(ride, other, logged) -> list[str]:
+    return [
+        f"UPDATE mobility_booking SET status = 'pending', seq = seq + 1, driver_id = NULL WHERE id = {ride.pk}",
+        log_row(ride.pk, 3, "driver_released", "confirmed", "pending"),
+        f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1, driver_id = {other.pk} WHERE id = {ride.pk}",
+        log_row(ride.pk, 4, "driver_assigned", "pending", "confirmed", f'{{"driver_id": {logged}}}'),
+        f"UPDATE mobility_driver SET status = 'busy' WHERE id = {other.pk}",
+    ]
+
+
+def test_a_released_driver_cannot_stay_busy(ride, make_driver):
+    other = make_driver(10, 10)
+    assert refused(*released_and_bound_again(ride, other, other.pk)) == "driver_busy_while_bound"
+
+
+def test_the_log_cannot_name_another_driver(ride, make_driver):
+    other = make_driver(10, 10)
+    free = f"UPDATE mobility_driver SET status = 'available' WHERE id = {ride.driver_id}"
+    assert refused(*released_and_bound_again(ride, other, ride.driver_id), free) == "booking_move_is_logged"
+    with transaction.atomic(), connection.cursor() as cursor:  # told truly, it is allowed
+        for statement in [*released_and_bound_again(ride, other, other.pk), free, "SET CONSTRAINTS ALL IMMEDIATE"]:
+            cursor.execute(statement)
+
+
+def test_the_times_of_a_ride_change_only_with_its_moves(ride):
+    for change in ("confirmed_at = now() - interval '1 year'", "completed_at = now()", "started_at = now()"):
+        assert refused(f"UPDATE mobility_booking SET {change} WHERE id = {ride.pk}") == "booking_move_is_logged"
+
+
+def test_a_drivers_record_stays_with_its_user(ride):
+    stopped = refused(f"UPDATE mobility_driver SET user_id = {ride.passenger_id} WHERE id = {ride.driver_id}")
+    assert stopped == "driver_user_is_fixed"
 
 
 def test_the_passenger_cannot_be_their_own_driver(make_user, make_driver, ride_request):
@@ -244,6 +296,7 @@ def test_a_driver_cannot_be_busy_without_a_ride(make_driver):
         "ALTER TABLE mobility_booking DISABLE TRIGGER ALL", "CREATE TABLE public.mine (id int)",
         "DELETE FROM mobility_allowed_move", "INSERT INTO mobility_allowed_move VALUES ('completed', 'pending', 'x')",
         "DROP TRIGGER booking_guard ON mobility_booking", "SET session_replication_role = replica",
+        "DELETE FROM mobility_driver_location",
         "UPDATE django_migrations SET name = 'x'", "DROP INDEX booking_one_live_per_driver",
     ],
 )  # fmt: skip
@@ -261,6 +314,7 @@ def test_the_application_may_not(ride, statement):
         ("position = 'SRID=4326;POINT EMPTY'", "location_position_on_earth"),
         ("recorded_at = recorded_at - interval '1 second'", "location_newest_wins"),
         ("recorded_at = received_at + interval '2 minutes'", "location_not_from_the_future"),
+        ("driver_id = driver_id + 1", "location_newest_wins"),
         ("heading = 360", "location_heading_in_circle"),
         ("heading = 'NaN'", "location_heading_in_circle"),
         ("speed = -1", "location_speed_is_sane"),

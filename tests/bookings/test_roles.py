@@ -12,6 +12,7 @@ EXCEPTIONS = {
     "mobility_allowed_move": {"SELECT"},
     "mobility_booking": FULL - {"DELETE"},
     "mobility_driver": FULL - {"DELETE"},
+    "mobility_driver_location": FULL - {"DELETE"},
     "mobility_ride_event": {"SELECT", "INSERT"},
     "spatial_ref_sys": {"SELECT"},
 }

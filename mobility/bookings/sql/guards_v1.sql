@@ -79,6 +79,19 @@ BEGIN
         RAISE EXCEPTION 'a move of booking % needs a log row of its own', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'booking_move_is_logged';
     END IF;
+    IF NEW.driver_id IS DISTINCT FROM OLD.driver_id AND NOT (
+        (OLD.driver_id IS NULL AND OLD.status = 'pending' AND NEW.status = 'confirmed')
+        OR (NEW.driver_id IS NULL AND OLD.status = 'confirmed' AND NEW.status IN ('pending', 'unfulfilled'))) THEN
+        RAISE EXCEPTION 'the driver of booking % changes only by being assigned or released', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'booking_driver_by_assignment';
+    END IF;
+    IF NEW.seq = OLD.seq AND (NEW.requested_at, NEW.search_started_at, NEW.confirmed_at, NEW.started_at,
+            NEW.completed_at, NEW.unfulfilled_at, NEW.no_show_at, NEW.cancelled_at, NEW.cancelled_by)
+        IS DISTINCT FROM (OLD.requested_at, OLD.search_started_at, OLD.confirmed_at, OLD.started_at,
+            OLD.completed_at, OLD.unfulfilled_at, OLD.no_show_at, OLD.cancelled_at, OLD.cancelled_by) THEN
+        RAISE EXCEPTION 'the times of booking % change only with a move', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'booking_move_is_logged';
+    END IF;
     IF NEW.driver_id IS DISTINCT FROM OLD.driver_id AND NEW.driver_id IS NOT NULL AND EXISTS (
         SELECT FROM mobility_driver WHERE id = NEW.driver_id AND user_id = NEW.passenger_id) THEN
         RAISE EXCEPTION 'nobody drives themselves'
@@ -125,6 +138,9 @@ DECLARE
     logged varchar(16);
     newest integer;
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        PERFORM mobility_driver_busy_is_bound(OLD.driver_id);
+    END IF;
     SELECT * INTO now_is FROM mobility_booking WHERE id = NEW.id;
     IF now_is.seq <> NEW.seq THEN
         RETURN NULL; -- a later row version of the same transaction is checked in its own turn
@@ -135,13 +151,16 @@ BEGIN
         RAISE EXCEPTION 'booking % stands at % %, its log at % %', NEW.id, now_is.seq, now_is.status, newest, logged
             USING ERRCODE = 'check_violation', CONSTRAINT = 'booking_move_is_logged';
     END IF;
+    IF now_is.driver_id IS NOT NULL AND now_is.driver_id IS DISTINCT FROM (
+        SELECT (payload ->> 'driver_id')::bigint FROM mobility_ride_event
+        WHERE booking_id = NEW.id AND event = 'driver_assigned' ORDER BY seq DESC LIMIT 1) THEN
+        RAISE EXCEPTION 'the log of booking % names another driver', NEW.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'booking_move_is_logged';
+    END IF;
     IF now_is.status IN ('confirmed', 'in_progress') AND NOT EXISTS (
         SELECT FROM mobility_driver WHERE id = now_is.driver_id AND status = 'busy') THEN
         RAISE EXCEPTION 'booking % is % but its driver is not busy', NEW.id, now_is.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'driver_busy_while_bound';
-    END IF;
-    IF TG_OP = 'UPDATE' THEN
-        PERFORM mobility_driver_busy_is_bound(OLD.driver_id);
     END IF;
     RETURN NULL;
 END
@@ -184,6 +203,16 @@ END
 $$;
 CREATE CONSTRAINT TRIGGER driver_at_commit AFTER INSERT OR UPDATE OF status ON mobility_driver
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION mobility_driver_at_commit();
+
+-- A driver's record belongs to one person for good: their rides would otherwise change hands, even to the passenger.
+CREATE FUNCTION mobility_driver_user_is_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'driver % stays the record of the same user', OLD.id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'driver_user_is_fixed';
+END
+$$;
+CREATE TRIGGER driver_user_is_fixed BEFORE UPDATE OF user_id ON mobility_driver
+    FOR EACH ROW WHEN (OLD.user_id <> NEW.user_id) EXECUTE FUNCTION mobility_driver_user_is_fixed();
 
 ALTER TABLE mobility_ride_event ADD CONSTRAINT ride_event_move_allowed
     FOREIGN KEY (from_status, to_status, event) REFERENCES mobility_allowed_move;

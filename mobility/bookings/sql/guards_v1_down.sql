@@ -1,4 +1,6 @@
 ALTER TABLE mobility_ride_event DROP CONSTRAINT ride_event_move_allowed;
+DROP TRIGGER driver_user_is_fixed ON mobility_driver;
+DROP FUNCTION mobility_driver_user_is_fixed();
 DROP TRIGGER driver_at_commit ON mobility_driver;
 DROP TRIGGER ride_event_at_commit ON mobility_ride_event;
 DROP TRIGGER ride_event_guard ON mobility_ride_event;

@@ -1,5 +1,5 @@
--- Only available, verified drivers are in the matching index, with their own vehicle type.
+-- The matching index holds exactly the available, verified drivers, each with their own vehicle type.
 SELECT d.id AS driver_id, d.status, d.verified, l.dispatchable FROM mobility_driver d
 JOIN mobility_driver_location l ON l.driver_id = d.id
-WHERE (l.dispatchable AND NOT (d.status = 'available' AND d.verified))
+WHERE l.dispatchable <> (d.status = 'available' AND d.verified)
     OR l.vehicle_type <> d.vehicle_type OR l.stationary <> d.stationary

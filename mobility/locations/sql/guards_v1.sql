@@ -13,18 +13,22 @@ ALTER TABLE mobility_driver_location SET (
 
 CREATE FUNCTION mobility_location_order() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'an older position of driver % cannot replace a newer one', NEW.driver_id
+    RAISE EXCEPTION 'the position of driver % cannot be replaced by an older one or moved to another driver', OLD.driver_id
         USING ERRCODE = 'check_violation', CONSTRAINT = 'location_newest_wins';
 END
 $$;
 CREATE TRIGGER location_newest_wins BEFORE UPDATE ON mobility_driver_location
     FOR EACH ROW WHEN (NEW.recorded_at < OLD.recorded_at) EXECUTE FUNCTION mobility_location_order();
 
+CREATE TRIGGER location_keeps_its_driver BEFORE UPDATE ON mobility_driver_location
+    FOR EACH ROW WHEN (NEW.driver_id <> OLD.driver_id) EXECUTE FUNCTION mobility_location_order();
+
 CREATE FUNCTION mobility_location_from_driver() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     SELECT d.status = 'available' AND d.verified, d.vehicle_type, d.stationary
     INTO NEW.dispatchable, NEW.vehicle_type, NEW.stationary
-    FROM mobility_driver d WHERE d.id = NEW.driver_id;
+    FROM mobility_driver d WHERE d.id = NEW.driver_id
+    FOR SHARE; -- else a change of the driver made meanwhile would pass this row by
     RETURN NEW;
 END
 $$;

@@ -1,5 +1,6 @@
 DROP TRIGGER driver_to_location ON mobility_driver;
 DROP TRIGGER location_from_driver ON mobility_driver_location;
+DROP TRIGGER location_keeps_its_driver ON mobility_driver_location;
 DROP TRIGGER location_newest_wins ON mobility_driver_location;
 DROP FUNCTION mobility_driver_to_location(), mobility_location_from_driver(), mobility_location_order();
 ALTER TABLE mobility_driver_location RESET (

@@ -21,5 +21,6 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE O
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO careconnect_app;
 
 REVOKE INSERT, UPDATE, DELETE ON django_migrations, spatial_ref_sys FROM careconnect_app;
-REVOKE DELETE ON mobility_booking, mobility_driver FROM careconnect_app;
+-- A position goes only with its driver: deleting it and writing an older one would turn time back.
+REVOKE DELETE ON mobility_booking, mobility_driver, mobility_driver_location FROM careconnect_app;
 REVOKE UPDATE, DELETE ON mobility_ride_event FROM careconnect_app;

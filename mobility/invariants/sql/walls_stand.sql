@@ -1,0 +1,23 @@
+-- No guard is switched off or missing: triggers enabled, constraints valid, the application may not delete or rewrite.
+SELECT 'trigger ' || tgname || ' is disabled' AS wall FROM pg_trigger
+WHERE tgrelid::regclass::text LIKE 'mobility\_%%' AND tgenabled = 'D'
+UNION ALL
+SELECT 'missing: ' || name FROM unnest(ARRAY[
+    'booking_guard', 'booking_at_commit', 'ride_event_guard', 'ride_event_at_commit', 'driver_at_commit',
+    'driver_user_is_fixed', 'location_newest_wins', 'location_from_driver', 'driver_to_location']) name
+WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
+UNION ALL
+SELECT 'missing: ' || name FROM unnest(ARRAY[
+    'booking_one_per_passenger_and_ride_id', 'booking_one_open_per_guest_ride_id', 'booking_one_live_per_passenger',
+    'booking_one_live_per_driver', 'mobility_ride_event_pkey']) name
+WHERE NOT EXISTS (
+    SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE c.relname = name AND i.indisunique AND i.indisvalid)
+UNION ALL
+SELECT 'constraint ' || conname || ' is not valid' FROM pg_constraint
+WHERE conrelid::regclass::text LIKE 'mobility\_%%' AND NOT convalidated
+UNION ALL
+SELECT 'careconnect_app may ' || privilege || ' ' || name
+FROM (VALUES ('mobility_booking', 'DELETE'), ('mobility_booking', 'TRUNCATE'), ('mobility_driver', 'DELETE'),
+    ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE')) AS walls (name, privilege)
+WHERE has_table_privilege('careconnect_app', name, privilege)
