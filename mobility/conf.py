@@ -61,6 +61,9 @@ class Knobs:
     frames_burst: int = _knob(60, "Frames one socket may send at once.", low=1)
     socket_send_timeout_s: float = _knob(5.0, "A client that does not read for this long is closed (4408).", low=0.1)
     credential_recheck_s: float = _knob(30.0, "How often open sockets' credentials are checked again.", low=0.5)
+    catch_up_s: float = _knob(
+        5.0, "How often open sockets are compared with the database, in case a hint of a move was lost.", low=0.1
+    )
     socket_db_workers: int = _knob(8, "Threads, and so database connections, that serve sockets in one process.", low=1)
 
 

@@ -13,7 +13,7 @@ from mobility.delivery import hub
 from mobility.dispatch.demo import complete_demo_rides
 from mobility.dispatch.services import warm_up
 from mobility.realtime.database import in_database
-from mobility.realtime.watch import recheck_credentials
+from mobility.realtime.watch import catch_up, recheck_credentials
 
 log = structlog.get_logger(__name__)
 DEMO_TICK_S = 0.5
@@ -25,7 +25,10 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     await receive()  # lifespan.startup
     hub.attach(asyncio.get_running_loop())
     await _warm_up()
-    loops = [asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s))]
+    loops = [
+        asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s)),
+        asyncio.create_task(_repeat(catch_up, knobs().catch_up_s)),
+    ]
     if settings.REDIS_URL:
         loops.append(asyncio.create_task(_repeat(hub.subscribe_again, REDIS_TICK_S)))
     if settings.DEMO:

@@ -19,3 +19,8 @@ def ride_state(booking_id: int) -> Any:
 def events_after(booking_id: int, seq: int) -> list[Any]:
     """The log rows after `seq`, in order: rows of bookings/sql/events_after.sql."""
     return rows("bookings/sql/events_after", {"booking_id": booking_id, "seq": seq})
+
+
+def newer_than_told(told: dict[int, int]) -> list[Any]:
+    """Of bookings and the seq a client was told of each, those that have moved on: booking_id, ride_id, seq."""
+    return rows("bookings/sql/newer_than_told", {"booking_ids": list(told), "seqs": list(told.values())})

@@ -71,6 +71,10 @@ class PassengerSocket(Socket):
             return  # an older ride of a guest's ride id, or nothing new
         await self._catch_up(booking_id)
 
+    def told(self) -> tuple[int, int] | None:
+        """The booking shown and its seq, once there is one."""
+        return None if self._booking_id is None else (self._booking_id, self._seq)
+
     def ended(self) -> None:
         """Note it; the ride goes on without the socket."""
         log.info("disconnected", ride_id=self.ride_id, booking_id=self._booking_id)

@@ -186,6 +186,10 @@ class Socket(AsyncConsumer):
         """One text frame within the limits."""
         raise NotImplementedError
 
+    def told(self) -> tuple[int, int] | None:
+        """The booking this client follows and the seq it was told last."""
+        return None
+
     async def hinted(self, message: dict[str, Any]) -> None:
         """A hint to one of this socket's groups."""
 

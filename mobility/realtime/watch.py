@@ -1,7 +1,8 @@
-"""What a server process does beside answering: checking again who may still be connected."""
+"""What a server process does beside answering: checking who may still be connected, and what hints did not tell."""
 
 import structlog
 
+from mobility.bookings.queries import newer_than_told
 from mobility.people.credentials import still_valid
 from mobility.realtime.database import in_database
 from mobility.realtime.socket import Closed, Socket
@@ -24,3 +25,20 @@ async def recheck_credentials() -> None:
                 await socket.recheck()
             except Closed:
                 log.info("credential_ended")
+
+
+async def catch_up() -> None:
+    """Tell sockets of moves whose hint was lost, or that were made by a process that could not hint; one query."""
+    told: dict[int, int] = {}
+    for position in (s.told() for s in Socket.live):
+        if position is not None:
+            booking_id, seq = position
+            told[booking_id] = min(seq, told.get(booking_id, seq))
+    if not told:
+        return
+    moved = {row.booking_id: row for row in await in_database(newer_than_told, told)}
+    for socket in tuple(Socket.live):
+        position = socket.told()
+        row = moved.get(position[0]) if position else None
+        if row is not None:
+            socket.heard({"type": "ride.moved", "ride_id": row.ride_id, "booking_id": row.booking_id, "seq": row.seq})

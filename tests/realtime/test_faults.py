@@ -73,13 +73,8 @@ async def test_f2_what_the_layer_loses_is_read_from_the_log(layered, make_driver
                 await _hint_1000_times(layered.redis_url, booking_id)
         finally:
             os.kill(layered.process.pid, signal.SIGCONT)
-        if layered.redis_url:
-            # One hint that came through is enough to be told everything, in order.
-            assert [(await client.receive())["seq"] for _ in range(2)] == [3, 4]
-        else:
-            # No hint can come from another process: the next command finds what was missed.
-            await client.send({"type": "cancel_ride"})
-            assert [(await client.receive())["seq"] for _ in range(2)] == [3, 4]
+        # Over Redis one hint that came through is enough; without it the server compares by itself every few seconds.
+        assert [(await client.receive())["seq"] for _ in range(2)] == [3, 4]
         await client.quiet()
 
 

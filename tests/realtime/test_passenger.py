@@ -4,11 +4,12 @@ import re
 
 import pytest
 
+from mobility.bookings import queries
 from mobility.bookings.models import Booking
 from mobility.bookings.services import SYSTEM, complete_ride, start_ride
 from mobility.models import Driver
 from tests.realtime.sync import in_thread
-from tests.server import EXAMPLE
+from tests.server import EXAMPLE, serving
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -186,3 +187,32 @@ async def test_a_path_without_its_last_slash_works(server):
 
     async with websockets.connect(f"{server.ws}/ws/ride/12345") as connection:
         assert '"connection_established"' in await connection.recv()
+
+
+async def test_a_former_passenger_learns_no_more_about_the_driver(server, john):
+    async with server.ride("former") as client:
+        await client.send(EXAMPLE)
+        await client.until("driver_assigned")
+        booking_id = (await client.ask({"type": "cancel_ride"}))["booking_id"]
+    state = await in_thread(queries.ride_state, booking_id)
+    assert (state.name, state.phone, state.latitude, state.longitude) == ("John Doe", None, None, None)
+    assigned = (await in_thread(queries.events_after, booking_id, 1))[0]
+    assert (assigned.event, assigned.phone, assigned.latitude) == ("driver_assigned", None, None)
+
+
+async def test_a_repeat_tells_moves_that_were_missed_first(tmp_path, john):
+    """Moves made where no hint can come from, and before the server compares by itself."""
+    with serving(tmp_path, CARECONNECT_CATCH_UP_S="3600") as deaf:
+        async with deaf.ride("missed") as client:
+            await client.send(EXAMPLE)
+            booking_id = (await client.until("driver_assigned"))["booking_id"]
+            await in_thread(start_ride, booking_id, SYSTEM)
+            first = await client.ask(EXAMPLE)
+            again = await client.receive()
+            assert (first["type"], first["seq"]) == ("ride_started", 3)
+            assert (again["type"], again["seq"]) == ("driver_assigned", 3)
+            await in_thread(complete_ride, booking_id, SYSTEM)
+            # The guest's ride id is free again: a new ride, and nothing of the old one after it.
+            assert (await client.ask(EXAMPLE))["booking_id"] > booking_id
+            assert (await client.until("driver_assigned"))["booking_id"] > booking_id
+            await client.quiet()
