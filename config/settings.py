@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.transport.RefuseNul",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -129,6 +130,9 @@ DATABASES: dict[str, dict[str, Any]] = {
             " -c plan_cache_mode=force_generic_plan"
         ),
         application_name="careconnect",
+        # Not None, Django's default: with that psycopg prepares nothing, not even what asks for it. The ORM binds on
+        # the client's side and is not prepared whatever stands here.
+        prepare_threshold=1_000_000,
     )
 }
 # config/asgi.py asks for the pool. A management command is one connection and needs none.

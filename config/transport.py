@@ -1,9 +1,9 @@
-"""What may travel without TLS: nothing of the API."""
+"""What is refused before any view sees it: the API without TLS, and queries that no database can take."""
 
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 
 API_PREFIX = "/api/"
 
@@ -28,4 +28,19 @@ class RefusePlainHttpForApi:
                 "detail": "The API is served over https only. Replace a token that was sent over http.",
             }  # fmt: skip
             return JsonResponse(body, status=403, content_type="application/problem+json")
+        return self.get_response(request)
+
+
+class RefuseNul:
+    """400 for a query with a NUL character, which PostgreSQL cannot compare: the admin's filters would pass it on."""
+
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Refuse, or pass on."""
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            return HttpResponseBadRequest("The query has a NUL character.", content_type="text/plain")
         return self.get_response(request)

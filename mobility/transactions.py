@@ -3,6 +3,7 @@
 import random
 import re
 import time
+from collections import namedtuple
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
@@ -10,7 +11,6 @@ from typing import Any, ParamSpec, TypeVar
 import psycopg
 import structlog
 from django.db import OperationalError, connection, transaction
-from psycopg.rows import namedtuple_row
 
 from mobility.sql import sql
 
@@ -54,9 +54,27 @@ def rows(statement: str, params: dict[str, Any]) -> list[Any]:
     """
     connection.ensure_connection()
     raw: Any = connection.connection
-    with connection.wrap_database_errors, psycopg.Cursor(raw, row_factory=namedtuple_row) as cursor:
+    with connection.wrap_database_errors, psycopg.Cursor(raw, row_factory=_row_factory(statement)) as cursor:
         cursor.execute(_statement(statement), params, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        result = cursor.pgresult
+        return cursor.fetchall() if result is not None and result.nfields else []
+
+
+@cache
+def _row_factory(_statement_name: str) -> Any:
+    """Named tuples, their class made once a statement: making it out of each result's columns costs more than rows."""
+    row_class: Any = None
+
+    def factory(cursor: Any) -> Any:
+        nonlocal row_class
+        if row_class is None:
+            names = [column.name for column in cursor.description or ()]
+            if not names:
+                return tuple
+            row_class = namedtuple("Row", names)
+        return row_class._make
+
+    return factory
 
 
 @cache

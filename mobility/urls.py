@@ -3,12 +3,13 @@
 from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from mobility.bookings.api import BookingsView, BookingView
 from mobility.drivers.api import MeView
 from mobility.health import healthz, readyz
 from mobility.locations.api import DriversView, DriverView
+from mobility.openapi import SchemaView
 from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
 
@@ -27,6 +28,6 @@ urlpatterns = [
     path("api/v1/bookings/", BookingsView.as_view(), name="bookings"),
     path("api/v1/bookings/<int:pk>/", BookingView.as_view(), name="booking"),
     path("api/v1/problems/", problems, name="problems"),
-    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/schema/", SchemaView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

@@ -27,3 +27,21 @@ def test_the_api_over_https_is_served(production, client):
 @pytest.mark.django_db
 def test_the_demo_serves_http(client):
     assert client.get("/api/v1/me/").status_code == 401
+
+
+@pytest.mark.django_db
+def test_a_nul_in_a_query_is_refused(client, make_user):
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    answer = client.get("/admin/mobility/driver/?status__exact=%00")
+    assert answer.status_code == 400
+
+
+def test_the_schema_is_served_to_many_at_once():
+    from concurrent.futures import ThreadPoolExecutor
+
+    from django.test import Client
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: Client().get("/api/v1/schema/"), range(16)))
+    assert {a.status_code for a in answers} == {200}
+    assert len({a.content for a in answers}) == 1

@@ -196,3 +196,13 @@ def test_a_moved_driver_is_found_at_the_new_place(make_driver):
     assert [c.driver_id for c in nearest_available(JOHANNESBURG)] == [driver.pk]
     Driver.objects.filter(pk=driver.pk).update(status="offline")
     assert nearest_available(JOHANNESBURG) == []
+
+
+def test_hot_statements_are_prepared(committed_db):
+    """psycopg prepares nothing when its threshold is None, which is what Django sets by default."""
+    from mobility.transactions import rows
+
+    rows("dispatch/sql/nearest", search_params(JOHANNESBURG) | {"count": 5})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%near AS MATERIALIZED%'")
+        assert cursor.fetchone() == (1,)
