@@ -18,7 +18,7 @@ def _document(public: bool) -> Any:
 
 
 class SchemaView(SpectacularAPIView):
-    """The schema. drf-spectacular's own view makes it anew each time, and breaks when the first requests come at once."""
+    """The schema. drf-spectacular's own view makes it anew each time, and breaks when the first come at once."""
 
     def _get_schema_response(self, _request: Request) -> Response:
         with _making:
