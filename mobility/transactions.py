@@ -71,7 +71,7 @@ def _row_factory(_statement_name: str) -> Any:
             names = [column.name for column in cursor.description or ()]
             if not names:
                 return tuple
-            row_class = namedtuple("Row", names)
+            row_class = namedtuple("Row", names)  # type: ignore[misc]  # names known only now
         return row_class._make
 
     return factory
