@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 
-API_PREFIX = "/api/"
+API_PREFIX, ADMIN_PREFIX = "/api/", "/admin/"
 
 
 class RefusePlainHttpForApi:
@@ -32,7 +32,7 @@ class RefusePlainHttpForApi:
 
 
 class RefuseNul:
-    """400 for a query with a NUL character, which PostgreSQL cannot compare: the admin's filters would pass it on."""
+    """400 for an admin query with a NUL character, which PostgreSQL cannot compare: Django's filters pass it on."""
 
     async_capable = False
 
@@ -41,6 +41,6 @@ class RefuseNul:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Refuse, or pass on."""
-        if "%00" in request.META.get("QUERY_STRING", ""):
+        if request.path.startswith(ADMIN_PREFIX) and "%00" in request.META.get("QUERY_STRING", ""):
             return HttpResponseBadRequest("The query has a NUL character.", content_type="text/plain")
         return self.get_response(request)

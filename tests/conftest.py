@@ -83,10 +83,12 @@ def make_user() -> Callable[..., User]:
 def make_driver(make_user: Callable[..., User]) -> Callable[..., Driver]:
     """make_driver(latitude, longitude, **fields): a verified, available driver with a position of this moment.
 
+    Without a place (None, None) the driver has never told one.
+
     `recorded_at` and `received_at` may be given; other fields are the driver's.
     """
 
-    def make(latitude: float, longitude: float, **fields: Any) -> Driver:
+    def make(latitude: float | None, longitude: float | None, **fields: Any) -> Driver:
         n = next(_numbers)
         times = {name: fields.pop(name, Now()) for name in ("recorded_at", "received_at")}
         user = fields.pop("user", None) or make_user(username=f"driver{n}x", roles=["driver"])
@@ -102,7 +104,8 @@ def make_driver(make_user: Callable[..., User]) -> Callable[..., Driver]:
             }
             | fields
         )
-        DriverLocation.objects.create(driver=driver, position=point(lat_lon(latitude, longitude)), **times)
+        if latitude is not None and longitude is not None:
+            DriverLocation.objects.create(driver=driver, position=point(lat_lon(latitude, longitude)), **times)
         return driver
 
     return make

@@ -172,9 +172,7 @@ class TestPosition:
         assert location.stationary
 
     def test_a_stationary_driver_without_a_position_gets_one(self, pages, make_driver):
-        driver = make_driver(*HERE, stationary=True)
-        DriverLocation.objects.all().delete()
-        driver = Driver.objects.get(pk=driver.pk)
+        driver = make_driver(None, None, stationary=True)
         moved = place_form(driver, {"type": "Point", "coordinates": [28.1, -26.1]})
         assert change(pages, driver, moved).status_code == 302
         assert DriverLocation.objects.get().dispatchable
