@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mobility.models import Driver, DriverLocation
+from mobility.models import Driver
 from tests.rest import problem, token_of
 
 pytestmark = pytest.mark.django_db
