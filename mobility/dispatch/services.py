@@ -92,14 +92,18 @@ def _search(booking_id: int, passenger_id: int | None, ride_id: str, request: Ri
     if not knobs().auto_assign:
         # Nobody can be asked yet: offers come with the driver socket. The ride is honestly unfulfilled.
         return SearchOutcome(booking_id, bookings.give_up_search(booking_id), Status.UNFULFILLED, new_search=True)
-    found = bind_nearest(booking_id, request.pickup, passenger_id=passenger_id, vehicle_type=request.vehicle_type)
+    found = bind_nearest(
+        booking_id, ride_id, request.pickup, passenger_id=passenger_id, vehicle_type=request.vehicle_type
+    )
     if found is None:
         return SearchOutcome(booking_id, bookings.give_up_search(booking_id), Status.UNFULFILLED, new_search=True)
     bookings.publish_assignment(booking_id, ride_id, passenger_id, found)
     return SearchOutcome(booking_id, found.seq, Status.CONFIRMED, new_search=True, driver=found)
 
 
-def bind_nearest(booking_id: int, pickup: LatLon, *, passenger_id: int | None, vehicle_type: str | None) -> Any | None:
+def bind_nearest(
+    booking_id: int, ride_id: str, pickup: LatLon, *, passenger_id: int | None, vehicle_type: str | None
+) -> Any | None:
     """Bind the nearest free driver to a pending booking whose row this transaction holds; None when nobody is free.
 
     First passes over drivers whom other transactions are binding. Only when all in reach were passed over does it wait
@@ -113,7 +117,7 @@ def bind_nearest(booking_id: int, pickup: LatLon, *, passenger_id: int | None, v
         params["fetch"] *= 4
     if row.driver_id is None and row.fetched:
         row = _bind_waiting(params) or row
-    _log_candidates(booking_id, row)
+    _log_candidates(booking_id, ride_id, row)
     return row if row.driver_id is not None else None
 
 
@@ -127,9 +131,10 @@ def _bind_waiting(params: dict[str, Any]) -> Any | None:
         return None
 
 
-def _log_candidates(booking_id: int, row: Any) -> None:
+def _log_candidates(booking_id: int, ride_id: str, row: Any) -> None:
     log.info(
         "candidates",
+        ride_id=ride_id,
         booking_id=booking_id,
         in_reach=row.fetched,
         nearest_m=None if row.distance_m is None else round(row.distance_m),

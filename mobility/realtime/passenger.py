@@ -40,10 +40,11 @@ class PassengerSocket(Socket):
     async def opened(self) -> None:
         """Greet; on a reconnect tell where the ride stands. Joins first and reads after, so no move is missed."""
         await self.join(groups.audience(self.principal.user_id, self.ride_id))
-        log.info("connected", ride_id=self.ride_id, guest=self.principal.is_guest)
         await self.tell(frames.connection_established(self.ride_id))
         async with self._turn:
             state = await in_database(self._state)
+            known = None if state is None else state.booking_id
+            log.info("connected", ride_id=self.ride_id, booking_id=known, guest=self.principal.is_guest)
             if state is not None:
                 self._booking_id, self._seq = state.booking_id, state.seq
                 for frame in (frames.ride_state(state), *frames.of_state(state)):
@@ -82,7 +83,7 @@ class PassengerSocket(Socket):
     # --- commands ------------------------------------------------------------------------------------------------
 
     async def _find_driver(self, command: FindDriver) -> None:
-        log.info("finding_driver", ride_id=self.ride_id)
+        log.info("finding_driver", ride_id=self.ride_id, booking_id=self._booking_id)
         began = time.perf_counter()
         for frame in await in_database(self._find_driver_now, command):
             await self.tell(frame)

@@ -58,6 +58,8 @@ async def test_a_ride_leaves_its_story_and_no_personal_data(tmp_path, make_drive
         lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         story = {line["event"]: line for line in lines if line.get("ride_id") == "story-1"}
         assert story["assigned"]["driver_id"] == driver.pk
+        told = ("connected", "finding_driver", "booking_created", "candidates", "assigned", "cancelled", "disconnected")
+        assert all({"ride_id", "booking_id"} <= set(story[event]) for event in told)
         assert story["assigned"]["booking_id"] == story["cancelled"]["booking_id"] > 0
         assert len(lines) == len(output.strip().splitlines())
 
