@@ -14,11 +14,11 @@ import structlog
 from django.db.models import F
 from django.db.models.functions import Now
 
-from geo.coordinates import LatLon
+from geo.coordinates import LatLon, lat_lon, point
 from geo.geodesy import distance_m
 from mobility import events
 from mobility.bookings.models import Booking, DistanceOrigin, FareOrigin, RideEvent
-from mobility.bookings.states import BOUND, MOVES, TERMINAL, ActorRole, EventName, Status
+from mobility.bookings.states import MOVES, TERMINAL, ActorRole, EventName, Status
 from mobility.conf import knobs
 from mobility.drivers.models import Driver, DriverStatus
 from mobility.errors import Refusal
@@ -144,8 +144,6 @@ def restart_search(booking: Booking, actor: Actor, request: RideRequest) -> int:
 
 
 def _point(longitude: float, latitude: float) -> Any:
-    from geo.coordinates import lat_lon, point
-
     return point(lat_lon(latitude, longitude))
 
 
@@ -265,8 +263,3 @@ def _free_driver(booking: Booking, **changes: Any) -> None:
         Driver.objects.filter(pk=booking.driver_id, status=DriverStatus.BUSY).update(
             status=DriverStatus.AVAILABLE, **changes
         )
-
-
-def is_bound(status: str) -> bool:
-    """Whether a driver is bound to a ride of this status."""
-    return status in BOUND
