@@ -11,6 +11,7 @@ from typing import Any
 
 PREFIX = "CARECONNECT_"
 NOT_KNOBS = {"CARECONNECT_ENV"}
+STRATEGIES = ("balanced", "nearest")
 
 
 class ConfigurationMistake(ValueError):
@@ -27,9 +28,46 @@ class Knobs:
     """Every product setting. Build with `read_knobs`; the running service asks `knobs()`."""
 
     search_radius_m: float = _knob(10_000.0, "Drivers farther than this from the pickup are never matched.", low=1)
-    candidate_count: int = _knob(5, "How many of the nearest drivers one search considers.", low=1)
+    candidate_count: int = _knob(5, "How many of the nearest drivers are asked at once for a ride.", low=1)
+    strategy: str = _knob(
+        "balanced",
+        "Who gets a driver who becomes free. `balanced`: the nearest waiting ride while riders outnumber idle drivers, "
+        "else the one that waits longest; `nearest`: always the one that waits longest.",
+    )
+    offer_ttl_s: float = _knob(15.0, "How long a driver has to answer a request, once they have it.", low=0.1)
+    delivery_timeout_s: float = _knob(
+        4.0,
+        "A request that has not reached the driver's app in this time is withdrawn and costs them nothing.",
+        low=0.1,
+    )
+    search_timeout_s: float = _knob(
+        90.0, "How long a passenger's search goes on while drivers are busy or asked.", low=1
+    )
+    waiting_retry_s: float = _knob(2.0, "How often a waiting ride nobody is asked for is looked at again.", low=0.1)
+    misses_until_offline: int = _knob(
+        3, "After so many requests in a row that ran out unanswered a driver goes offline.", low=1
+    )
+    max_releases: int = _knob(3, "How often a ride goes on searching after its driver gave it back or was lost.")
+    arrival_radius_m: float = _knob(200.0, "A driver arrives within this distance of the pickup.", low=1)
+    no_show_wait_s: float = _knob(300.0, "How long a driver waits at the pickup before nobody came.")
+    lost_driver_s: float = _knob(
+        120.0, "A driver silent for this long on the way to the pickup loses the ride; another is searched.", low=1
+    )
+    lost_trip_s: float = _knob(
+        1_800.0, "A driver silent for this long during a ride brings an operator's alert.", low=1
+    )
+    presence_lease_s: float = _knob(
+        30.0, "How long a driver counts as connected without a sign from the socket.", low=1
+    )
+    explained_drivers: int = _knob(
+        10, "How many free and how many other drivers the explanation of a search lists, nearest first."
+    )
+    explain_keep_days: float = _knob(30.0, "How long explanations of searches are kept.", low=0.01)
+    dispatcher: bool = _knob(
+        True, "Run the dispatcher inside the server. Off where `manage.py dispatcher` runs as processes of their own."
+    )
     stale_after_s: float = _knob(60.0, "A driver whose last position is older than this is not matched.", low=1)
-    auto_assign: bool = _knob(False, "Bind the nearest driver at once, without asking them.", demo=True)
+    auto_assign: bool = _knob(False, "Bind the nearest driver at once, without asking them.")
     guest_rides: bool = _knob(False, "Let people without an account ask for a ride. Demo only.", demo=True)
     demo_complete_after_s: float = _knob(
         20.0, "In the demo: the ride of a seed driver without a socket completes itself after this time.", low=0.1
@@ -59,6 +97,8 @@ class Knobs:
     )
     frames_per_s: float = _knob(20.0, "Frames a second one socket may send for long.", low=1)
     frames_burst: int = _knob(60, "Frames one socket may send at once.", low=1)
+    positions_per_s: float = _knob(2.0, "Position frames a second one driver may send for long.", low=0.1)
+    positions_burst: int = _knob(60, "Position frames one driver may send at once.", low=1)
     socket_send_timeout_s: float = _knob(5.0, "A client that does not read for this long is closed (4408).", low=0.1)
     credential_recheck_s: float = _knob(30.0, "How often open sockets' credentials are checked again.", low=0.5)
     catch_up_s: float = _knob(
@@ -77,6 +117,8 @@ def read_knobs(environ: Mapping[str, str], *, demo: bool) -> Knobs:
         name: _parse(PREFIX + name.upper(), f, environ.get(PREFIX + name.upper()), demo=demo)
         for name, f in fields.items()
     }
+    if values["strategy"] not in STRATEGIES:
+        raise ConfigurationMistake(f"CARECONNECT_STRATEGY must be one of {', '.join(STRATEGIES)}")
     if values["guest_rides"] and not demo:
         raise ConfigurationMistake("CARECONNECT_GUEST_RIDES exists only with CARECONNECT_ENV=demo")
     return Knobs(**values)

@@ -32,6 +32,38 @@ class RideMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class DriverTold:
+    """A row was written into a driver's inbox."""
+
+    driver_id: int
+    inbox_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriverFreed:
+    """A driver may take a ride (again): came online, ended a ride, or lost an offer."""
+
+    driver_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriverConnected:
+    """A driver opened a socket; older sockets of theirs are replaced by it."""
+
+    driver_id: int
+    socket_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSilent:
+    """The driver of a ride under way has given no sign for too long: an operator should call."""
+
+    booking_id: int
+    ride_id: str
+    driver_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class UserSignedOut:
     """A user logged out, was suspended or changed the password: sockets opened before must close."""
 

@@ -1,8 +1,12 @@
 """Index of every table. The tables stand in their subjects' folders."""
 
 from mobility.bookings.models import Booking, RideEvent
-from mobility.drivers.models import Driver
+from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
+from mobility.drivers.models import Driver, InboxEvent, Presence
 from mobility.locations.models import DriverLocation
 from mobility.people.models import SocketTicket, User
 
-__all__ = ["Booking", "Driver", "DriverLocation", "RideEvent", "SocketTicket", "User"]
+__all__ = [
+    "Booking", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "Offer", "Presence", "RideEvent",
+    "SearchRound", "SocketTicket", "User",
+]  # fmt: skip

@@ -10,14 +10,16 @@ from django.conf import settings
 
 from mobility.conf import knobs
 from mobility.delivery import hub
-from mobility.dispatch.demo import complete_demo_rides
+from mobility.dispatch.demo import drive_demo
+from mobility.dispatch.dispatcher import TICK_S, forget_old_explanations, sweep
 from mobility.dispatch.services import warm_up
 from mobility.realtime.database import in_database
-from mobility.realtime.watch import catch_up, recheck_credentials
+from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials
 
 log = structlog.get_logger(__name__)
 DEMO_TICK_S = 0.5
 REDIS_TICK_S = 2.0
+TIDY_TICK_S = 600.0
 
 
 async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
@@ -28,7 +30,10 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     loops = [
         asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s)),
         asyncio.create_task(_repeat(catch_up, knobs().catch_up_s)),
+        asyncio.create_task(_repeat(keep_presence, knobs().presence_lease_s / 3)),
     ]
+    if knobs().dispatcher:
+        loops += dispatcher_loops()
     if settings.REDIS_URL:
         loops.append(asyncio.create_task(_repeat(hub.subscribe_again, REDIS_TICK_S)))
     if settings.DEMO:
@@ -42,8 +47,24 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     await send({"type": "lifespan.shutdown.complete"})
 
 
+def dispatcher_loops() -> "list[asyncio.Task[None]]":
+    """The sweep and its tidying, on the running loop: in the server, or in `manage.py dispatcher`."""
+    return [
+        asyncio.create_task(_repeat(_sweep_tick, TICK_S)),
+        asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
+    ]
+
+
+async def _sweep_tick() -> None:
+    await in_database(sweep)
+
+
+async def _tidy_tick() -> None:
+    await in_database(forget_old_explanations)
+
+
 async def _demo_tick() -> None:
-    await in_database(complete_demo_rides)
+    await in_database(drive_demo)
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], every_s: float) -> None:

@@ -3,7 +3,16 @@
 import structlog
 
 from mobility.delivery import groups, hub
-from mobility.events import RideMoved, UserSignedOut, subscribe
+from mobility.dispatch.services import offer_waiting_ride
+from mobility.events import (
+    DriverConnected,
+    DriverFreed,
+    DriverSilent,
+    DriverTold,
+    RideMoved,
+    UserSignedOut,
+    subscribe,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +41,33 @@ def close_sockets_of_user(fact: UserSignedOut) -> None:
     hub.hint(groups.user(fact.user_id), {"type": "signed.out"})
 
 
+def hint_driver(fact: DriverTold) -> None:
+    """Tell the driver's socket that there is something in the inbox; it reads it itself."""
+    hub.hint(groups.driver(fact.driver_id), {"type": "driver.told", "inbox_seq": fact.inbox_seq})
+
+
+def replace_older_sockets(fact: DriverConnected) -> None:
+    """Close the driver's sockets that this one takes the place of."""
+    hub.hint(groups.driver(fact.driver_id), {"type": "driver.replaced", "by": fact.socket_id})
+
+
+def give_waiting_ride(fact: DriverFreed) -> None:
+    """A driver who can take a ride gets a waiting one at once; the sweep would find them a moment later."""
+    offer_waiting_ride(fact.driver_id)
+
+
+def alert_operators(fact: DriverSilent) -> None:
+    """A line that monitoring looks for; the ride carries `attention_since` for the operators' pages."""
+    log.error("driver_silent_on_ride", ride_id=fact.ride_id, booking_id=fact.booking_id, driver_id=fact.driver_id)
+
+
 REACTIONS = (
     (RideMoved, log_move),
     (RideMoved, hint_sockets_of_ride),
+    (DriverTold, hint_driver),
+    (DriverConnected, replace_older_sockets),
+    (DriverFreed, give_waiting_ride),
+    (DriverSilent, alert_operators),
     (UserSignedOut, close_sockets_of_user),
 )
 for _fact, _reaction in REACTIONS:

@@ -101,6 +101,8 @@ def make_driver(make_user: Callable[..., User]) -> Callable[..., Driver]:
                 "vehicle_type": "sedan",
                 "status": "available",
                 "verified": True,
+                # Takes rides by themselves; a test about asking says auto_accept=False and lets them be `present`.
+                "auto_accept": True,
             }
             | fields
         )

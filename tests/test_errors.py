@@ -5,7 +5,7 @@ from django.db import DatabaseError, connection, transaction
 
 from mobility.errors import ANSWERS, CONSTRAINTS, Refusal, refusal_for
 from mobility.models import Booking
-from tests.bookings.test_guards import insert_booking
+from tests.bookings.test_guards import bound, insert_booking, offered
 
 pytestmark = pytest.mark.django_db
 
@@ -49,12 +49,14 @@ def ride(make_user, make_driver, ride_request):
 
 
 def test_each_constraint_becomes_its_answer(ride, make_user, make_driver, ride_request):
-    from mobility.bookings.services import SYSTEM, Actor, cancel_ride
+    from mobility.bookings.services import SYSTEM, Actor
     from mobility.bookings.states import ActorRole
-    from mobility.dispatch.services import find_driver
+    from mobility.dispatch.services import cancel_ride, find_driver
 
     other = make_driver(10, 10)
     waiting = find_driver(other.user_id, "own", ride_request())
+    asked = make_driver(20, 20)
+    ask = offered(waiting.booking_id, asked.pk, "pending")
     find_driver(None, "guest", ride_request())
     over = find_driver(make_user().pk, "over", ride_request()).booking_id
     cancel_ride(over, Actor(None, ActorRole.OPERATOR))
@@ -71,15 +73,23 @@ def test_each_constraint_becomes_its_answer(ride, make_user, make_driver, ride_r
         "booking_one_live_per_passenger": [insert_booking(passenger_id=str(ride.passenger_id), ride_id="'x'")],
         "booking_one_open_per_guest_ride_id": [insert_booking(ride_id="'guest'")],
         "booking_one_live_per_driver": [
-            bind.format("pending", "NULL", waiting.booking_id),
-            bind.format("confirmed", ride.driver_id, waiting.booking_id),
+            offered(waiting.booking_id, ride.driver_id),
+            bound(waiting.booking_id, ride.driver_id),
         ],
+        "offer_one_live_per_driver": [ask, ask],
+        "offer_only_to_free_driver": [
+            ask,
+            f"UPDATE mobility_driver SET status = 'offline' WHERE id = {asked.pk}",
+        ],
+        "offer_one_accepted_per_ride": [offered(ride.pk, asked.pk)],
+        "offer_not_after_expiry": [
+            offered(waiting.booking_id, asked.pk, "pending", expires_at="now()"),
+            "UPDATE mobility_offer SET status = 'accepted', settled_at = now() WHERE status = 'pending'",
+        ],
+        "offer_not_own_ride": [offered(waiting.booking_id, other.pk)],
         "booking_terminal_is_final": [bind.format("pending", "NULL", over)],
         "booking_move_allowed": [bind.format("no_show", "driver_id", waiting.booking_id)],
-        "booking_not_own_driver": [
-            bind.format("pending", "NULL", waiting.booking_id),
-            bind.format("confirmed", other.pk, waiting.booking_id),
-        ],
+        "booking_not_own_driver": [bind.format("confirmed", f"{other.pk}, offer_id = 1", waiting.booking_id)],
         "driver_busy_while_bound": [f"UPDATE mobility_driver SET status = 'offline' WHERE id = {ride.driver_id}"],
         "mobility_user_phone_key": [user.format("new-one", phone)],
         "mobility_user_username_key": [user.format(username, "+27821112223")],

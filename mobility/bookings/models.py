@@ -1,8 +1,11 @@
 """A passenger's ride and the log of everything that happened to it."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.contrib.gis.db import models
-from django.db.models import F, Q
+from django.contrib.postgres.indexes import GistIndex
+from django.db.models import F, Func, Q
 from django.db.models.functions import Now
 
 from mobility.bookings.states import BOUND, LIVE, TERMINAL, WITHOUT_DRIVER, ActorRole, EventName, Status
@@ -40,6 +43,8 @@ class Booking(models.Model):
     )
     passenger_phone = models.CharField(max_length=32, blank=True)
     driver = models.ForeignKey(Driver, null=True, on_delete=models.PROTECT, related_name="bookings")
+    # The accepted offer by which the driver is bound; the pair of both is held together by a foreign key in SQL.
+    offer_id = models.BigIntegerField(null=True, editable=False)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     seq = models.PositiveIntegerField(default=1)
 
@@ -61,12 +66,24 @@ class Booking(models.Model):
 
     requested_at = models.DateTimeField(db_default=Now())
     search_started_at = models.DateTimeField(db_default=Now())
+    # When the search ends unless somebody accepts.
+    search_until = models.DateTimeField(null=True, db_default=Now() + timedelta(seconds=90))
+    # When the dispatcher must look at this ride next: never later than its nearest deadline, perhaps earlier.
+    due_at = models.DateTimeField(null=True, db_default=Now())
+    # Search rounds so far, each with its explanation.
+    rounds = models.PositiveIntegerField(default=0, db_default=0)
+    # How often a driver gave the ride back or was lost.
+    releases = models.PositiveSmallIntegerField(default=0, db_default=0)
     confirmed_at = models.DateTimeField(null=True)
     arrived_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     unfulfilled_at = models.DateTimeField(null=True)
     no_show_at = models.DateTimeField(null=True)
+    # From when the driver may report that nobody came; fixed at the arrival.
+    no_show_from = models.DateTimeField(null=True)
+    # Since when the ride needs an operator's eye, because its driver went silent on the way.
+    attention_since = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
     cancelled_by = models.CharField(max_length=16, choices=ActorRole.choices, null=True)
     cancellation_reason = models.CharField(max_length=300, blank=True)
@@ -75,6 +92,13 @@ class Booking(models.Model):
         indexes = [
             models.Index(F("requested_at").desc(), F("id").desc(), name="booking_newest_first"),
             models.Index("driver", "confirmed_at", condition=Q(status__in=sorted(BOUND)), name="booking_bound"),
+            models.Index("due_at", condition=Q(due_at__isnull=False), name="booking_due"),
+            # Waiting rides, nearest first, for a driver who becomes free.
+            GistIndex(
+                Func(F("pickup"), template="(%(expressions)s::geography)"),
+                condition=Q(status=Status.PENDING),
+                name="booking_waiting",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="booking_status_is_known"),
@@ -119,6 +143,20 @@ class Booking(models.Model):
                 condition=Q(cancelled_at__isnull=False, cancelled_by__isnull=False, status=Status.CANCELLED)
                 | (Q(cancelled_at__isnull=True, cancelled_by__isnull=True) & ~Q(status=Status.CANCELLED)),
                 name="booking_cancellation_is_told",
+            ),
+            models.CheckConstraint(
+                condition=Q(driver__isnull=True, offer_id__isnull=True)
+                | Q(driver__isnull=False, offer_id__isnull=False),
+                name="booking_driver_has_offer",
+            ),
+            # No ride waits for ever: while it lives somebody has to look at it at a certain time.
+            models.CheckConstraint(
+                condition=Q(status__in=sorted(LIVE), due_at__isnull=False)
+                | (Q(due_at__isnull=True) & ~Q(status__in=sorted(LIVE))),
+                name="booking_live_has_deadline",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.PENDING) | Q(search_until__isnull=False), name="booking_search_has_limit"
             ),
         ]
 

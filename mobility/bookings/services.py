@@ -1,28 +1,27 @@
-"""A ride's life: one function per move. Each opens the transaction, writes the row and its log entry, publishes.
+"""A ride's row and its log: how a booking begins, and how it is moved. Always part of a caller's transaction.
 
-Lock order everywhere: the ride, then the driver. Whether a move is allowed is decided under the ride's row lock.
+Who may move a ride, and what becomes of its driver and offers, stands in mobility/dispatch, above. Lock order
+everywhere: the ride, then drivers, then offers. Whether a move is allowed is decided under the ride's row lock.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import structlog
-from django.db.models import F
 from django.db.models.functions import Now
 
 from geo.coordinates import LatLon, lat_lon, point
 from geo.geodesy import distance_m
 from mobility import events
 from mobility.bookings.models import Booking, DistanceOrigin, FareOrigin, RideEvent
-from mobility.bookings.states import MOVES, TERMINAL, ActorRole, EventName, Status
+from mobility.bookings.states import LIVE, TERMINAL, ActorRole, EventName, Status, allowed_commands
 from mobility.conf import knobs
-from mobility.drivers.models import Driver, DriverStatus
 from mobility.errors import Refusal
-from mobility.transactions import rows, state_change
+from mobility.transactions import rows
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +94,12 @@ def insert_booking(passenger_id: int | None, ride_id: str, request: RideRequest)
     """
     made = rows(
         "bookings/sql/request_ride",
-        {"ride_id": ride_id, "passenger_id": passenger_id, **_columns(request)},
+        {
+            "ride_id": ride_id,
+            "passenger_id": passenger_id,
+            "search_timeout_s": knobs().search_timeout_s,
+            **_columns(request),
+        },
     )
     if not made:
         return None
@@ -137,10 +141,16 @@ def restart_search(booking: Booking, actor: Actor, request: RideRequest) -> int:
         name: _point(columns.pop(f"{name}_longitude"), columns.pop(f"{name}_latitude"))
         for name in ("pickup", "dropoff")
     }
-    return _move(
+    return move(
         booking, EventName.SEARCH_STARTED, Status.PENDING, actor,
-        search_started_at=Now(), unfulfilled_at=None, **columns, **place,
+        unfulfilled_at=None, **search_times(), **columns, **place,
     )  # fmt: skip
+
+
+def search_times() -> dict[str, Any]:
+    """What a search that begins now sets on the booking; it is due at once."""
+    limit = timedelta(seconds=knobs().search_timeout_s)
+    return {"search_started_at": Now(), "search_until": Now() + limit, "due_at": Now()}
 
 
 def _point(longitude: float, latitude: float) -> Any:
@@ -150,61 +160,7 @@ def _point(longitude: float, latitude: float) -> Any:
 def give_up_search(booking_id: int) -> int:
     """Nobody is to be had: pending -> unfulfilled. Part of the search's transaction; returns the new seq."""
     booking = locked(booking_id)
-    return _move(booking, EventName.NO_DRIVERS, Status.UNFULFILLED, SYSTEM, unfulfilled_at=Now())
-
-
-@state_change
-def cancel_ride(booking_id: int, actor: Actor, reason: str = "") -> int:
-    """Cancel and free the driver in the same commit; the seq of the cancellation. The same again is the same answer.
-
-    Refused once the ride has begun (unless an operator does it) and once it is over.
-    """
-    booking = locked(booking_id)
-    if booking.status == Status.CANCELLED:
-        return booking.seq
-    if booking.status in TERMINAL:
-        raise Refusal("ride_over", status=booking.status)
-    if booking.status == Status.IN_PROGRESS and actor.role != ActorRole.OPERATOR:
-        raise Refusal("ride_in_progress", status=booking.status)
-    seq = _move(
-        booking, EventName.RIDE_CANCELLED, Status.CANCELLED, actor,
-        {"cancelled_by": actor.role.value, "reason": reason},
-        cancelled_at=Now(), cancelled_by=actor.role.value, cancellation_reason=reason,
-    )  # fmt: skip
-    _free_driver(booking)
-    return seq
-
-
-@state_change
-def arrive_at_pickup(booking_id: int, actor: Actor) -> int:
-    """The driver is at the pickup; the seq of it. Arriving twice changes nothing."""
-    booking = locked(booking_id)
-    if booking.status == Status.CONFIRMED and booking.arrived_at is not None:
-        return booking.seq
-    _require(booking, {Status.CONFIRMED}, "arrive")
-    return _move(booking, EventName.DRIVER_ARRIVED, Status.CONFIRMED, actor, arrived_at=Now())
-
-
-@state_change
-def start_ride(booking_id: int, actor: Actor) -> int:
-    """The passenger is on board; the seq of it. Starting twice changes nothing."""
-    booking = locked(booking_id)
-    if booking.status == Status.IN_PROGRESS:
-        return booking.seq
-    _require(booking, {Status.CONFIRMED}, "start")
-    return _move(booking, EventName.RIDE_STARTED, Status.IN_PROGRESS, actor, started_at=Now())
-
-
-@state_change
-def complete_ride(booking_id: int, actor: Actor) -> int:
-    """The passenger is there; the driver is free again and has one ride more. Completing twice changes nothing."""
-    booking = locked(booking_id)
-    if booking.status == Status.COMPLETED:
-        return booking.seq
-    _require(booking, {Status.IN_PROGRESS}, "complete")
-    seq = _move(booking, EventName.RIDE_COMPLETED, Status.COMPLETED, actor, completed_at=Now())
-    _free_driver(booking, total_rides=F("total_rides") + 1)
-    return seq
+    return move(booking, EventName.NO_DRIVERS, Status.UNFULFILLED, SYSTEM, unfulfilled_at=Now())
 
 
 def locked(booking_id: int) -> Booking:
@@ -215,22 +171,28 @@ def locked(booking_id: int) -> Booking:
         raise Refusal("not_found") from None
 
 
-def _require(booking: Booking, allowed: set[Status], verb: str) -> None:
+def require(booking: Booking, allowed: set[Status], actor: Actor, verb: str) -> None:
+    """Refuse what the ride's state does not allow, saying what it does allow this actor."""
     if booking.status in allowed:
         return
     code = "ride_over" if booking.status in TERMINAL else "not_allowed"
-    possible = sorted({move.event for move in MOVES if move.source == booking.status})
     raise Refusal(
-        code, f"A ride that is {booking.status} cannot {verb}.", status=booking.status, allowed=possible
+        code, f"A ride that is {booking.status} cannot {verb}.", status=booking.status,
+        allowed=allowed_commands(booking.status, actor.role),
     )  # fmt: skip
 
 
-def _move(
+def move(
     booking: Booking, event: EventName, target: Status, actor: Actor, payload: dict[str, Any] | None = None,
     **changes: Any,
 ) -> int:  # fmt: skip
-    """Write the move of a locked booking and its log row; the new seq."""
+    """Write the move of a locked booking and its log row; the new seq.
+
+    `changes` are further columns; the move's own log row says who made it and `payload` what the passenger may know.
+    """
     source, driver_id, seq = booking.status, booking.driver_id, booking.seq + 1
+    if target not in LIVE:
+        changes["due_at"] = None  # nothing is due for it any more
     Booking.objects.filter(pk=booking.pk).update(status=target, seq=seq, **changes)
     row = RideEvent.objects.create(
         booking_id=booking.pk, seq=seq, event=event, from_status=source, to_status=target,
@@ -242,7 +204,7 @@ def _move(
 
 
 def publish_assignment(booking_id: int, ride_id: str, passenger_id: int | None, assigned: Any) -> None:
-    """Tell of the log row that the assignment statement wrote by itself."""
+    """Tell of the log row that an assigning statement wrote by itself: its seq, occurred_at and driver_id."""
     _publish(
         booking_id, ride_id, assigned.seq, EventName.DRIVER_ASSIGNED, Status.PENDING, Status.CONFIRMED,
         assigned.occurred_at, passenger_id, assigned.driver_id,
@@ -256,10 +218,3 @@ def _publish(
     events.publish(
         events.RideMoved(booking_id, ride_id, seq, str(event), str(source), str(target), at, passenger_id, driver_id)
     )
-
-
-def _free_driver(booking: Booking, **changes: Any) -> None:
-    if booking.driver_id is not None:
-        Driver.objects.filter(pk=booking.driver_id, status=DriverStatus.BUSY).update(
-            status=DriverStatus.AVAILABLE, **changes
-        )

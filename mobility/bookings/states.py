@@ -79,3 +79,29 @@ MOVES: tuple[Move, ...] = tuple(
         (_S.IN_PROGRESS, _S.CANCELLED, _E.RIDE_CANCELLED),
     )
 )
+
+# What each side may do in which state: the commands of the sockets, and of the operators' API.
+_COMMANDS: dict[str, dict[str, list[str]]] = {
+    ActorRole.PASSENGER: {
+        _S.SCHEDULED: ["cancel_ride"],
+        _S.PENDING: ["cancel_ride"],
+        _S.UNFULFILLED: ["find_driver", "cancel_ride"],
+        _S.CONFIRMED: ["cancel_ride"],
+    },
+    ActorRole.DRIVER: {
+        _S.CONFIRMED: ["driver_arrived", "start_ride", "no_show", "cancel_ride"],
+        _S.IN_PROGRESS: ["complete_ride"],
+    },
+    ActorRole.OPERATOR: {
+        _S.SCHEDULED: ["cancel"],
+        _S.PENDING: ["assign", "cancel"],
+        _S.UNFULFILLED: ["assign", "cancel"],
+        _S.CONFIRMED: ["assign", "cancel"],
+        _S.IN_PROGRESS: ["complete", "cancel"],
+    },
+}
+
+
+def allowed_commands(status: str, role: str) -> list[str]:
+    """What this role may ask of a ride in this state; nothing once it is over."""
+    return _COMMANDS.get(role, {}).get(status, [])

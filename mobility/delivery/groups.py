@@ -17,3 +17,8 @@ def audience(passenger_id: int | None, ride_id: str) -> str:
 def user(user_id: int) -> str:
     """All sockets of one user, to close them."""
     return f"user.{user_id}"
+
+
+def driver(driver_id: int) -> str:
+    """The sockets of one driver."""
+    return f"driver.{driver_id}"

@@ -1,35 +1,40 @@
-"""The demonstration drives itself: without a driver app, a seed driver's ride arrives, starts and completes."""
+"""The demonstration drives itself: without a connected app, a seed driver's ride arrives, starts and completes."""
 
 from contextlib import suppress
-from datetime import timedelta
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models.functions import Now
 
-from mobility.bookings.models import Booking
-from mobility.bookings.services import SYSTEM, arrive_at_pickup, complete_ride, start_ride
-from mobility.bookings.states import BOUND
+from mobility.bookings.services import SYSTEM
 from mobility.conf import knobs
+from mobility.dispatch.driving import arrive_at_pickup, complete_ride, start_ride
 from mobility.errors import Refusal
+from mobility.locations.seeds import DEMO_PASSWORD, SEEDS, seed_driver
+from mobility.transactions import rows
 
 log = structlog.get_logger(__name__)
 
 
-def complete_demo_rides() -> int:
-    """Complete the rides of seed drivers that were confirmed long enough ago; how many. Nothing outside the demo.
+def drive_demo() -> int:
+    """Complete the rides of seed drivers who have no app connected and were confirmed long enough ago; how many.
 
-    The times are rows and the clock is the database's, so a restart forgets nothing and several processes may do it.
+    Nothing outside the demo. The times are rows and the clock is the database's, so a restart forgets nothing and
+    several processes may do it.
     """
     if not settings.DEMO:
         return 0
-    due = Booking.objects.filter(
-        status__in=BOUND,
-        driver__is_demo=True,
-        confirmed_at__lte=Now() - timedelta(seconds=knobs().demo_complete_after_s),
-    ).values_list("pk", flat=True)
-    return sum(_complete(booking_id) for booking_id in due)
+    _bring_back()
+    due = rows("dispatch/sql/demo_rides_due", {"after_s": knobs().demo_complete_after_s})
+    return sum(_complete(row.id) for row in due)
+
+
+def _bring_back() -> None:
+    """Seed drivers whose app was tried and closed take rides by themselves again, from where they stood."""
+    astray = {row.username for row in rows("dispatch/sql/demo_drivers_astray", {})}
+    for seed in SEEDS:
+        if seed.username in astray:
+            log.info("demo_driver_restored", username=seed.username, done=seed_driver(seed, DEMO_PASSWORD))
 
 
 def _complete(booking_id: int) -> bool:

@@ -1,43 +1,53 @@
-"""A passenger asks for a driver: one transaction from the request to the assignment."""
+"""What passengers and operators ask for: a driver, the end of a ride, a certain driver. One function a use case."""
 
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import structlog
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
+from django.db.models.functions import Now
 
-from geo.coordinates import LatLon, lat_lon
+from geo.coordinates import lat_lon
+from mobility import events
 from mobility.bookings import services as bookings
 from mobility.bookings.models import Booking
 from mobility.bookings.services import Actor, RideRequest
-from mobility.bookings.states import LIVE, TERMINAL, ActorRole, Status
+from mobility.bookings.states import LIVE, TERMINAL, ActorRole, EventName, Status, allowed_commands
 from mobility.conf import knobs
-from mobility.dispatch.queries import nearest_available, search_params
+from mobility.dispatch.driving import free_driver, release_driver, tell_its_driver
+from mobility.dispatch.offers import withdraw_offers
+from mobility.dispatch.queries import Search, idle_driver, nearest_available
+from mobility.dispatch.rounds import ask_driver, next_round, search_of
+from mobility.dispatch.states import CloseReason
+from mobility.dispatch.strategies import strategy
+from mobility.drivers.models import Driver, DriverStatus, InboxKind
 from mobility.errors import Refusal
 from mobility.people.models import User
 from mobility.transactions import rows, state_change
 
 log = structlog.get_logger(__name__)
-_LOCK_TIMEOUT = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchOutcome:
-    """How a find_driver ended: the booking's id and newest seq, and whether this call began a search."""
+    """How a find_driver ended: the booking, its newest seq and status, whether this call began a search (and then the
+    seq it began with), and the driver where one was bound in it."""
 
     booking_id: int
     seq: int
     status: str
     new_search: bool
-    driver: Any = None  # the row of assign_nearest.sql, where this very call bound a driver
+    first_seq: int = 0
+    driver_id: int | None = None
 
 
 @state_change
 def find_driver(
     passenger_id: int | None, ride_id: str, request: RideRequest, *, may_search: bool = True
 ) -> SearchOutcome:
-    """Make the booking (once) and bind the nearest driver, or find that nobody is to be had; all in one commit.
+    """Make the booking (once) and ask the nearest drivers, bind one who takes rides by themselves, or find that nobody
+    is to be had; all in one commit.
 
     Repeating it gives the present state and never a second booking. With `may_search` false (the caller's budget is
     spent) only such a repeat is answered. Refusals: `ride_over`, `ride_conflict`, `live_ride_exists` (naming the other
@@ -47,7 +57,7 @@ def find_driver(
     new = bookings.insert_booking(passenger_id, ride_id, request)
     if new is not None:
         _require_budget(may_search)
-        return _search(new.id, passenger_id, ride_id, request)
+        return _search(Search(new.id, ride_id, passenger_id, request.pickup, request.vehicle_type), seq=1)
     booking = _existing(passenger_id, ride_id)
     if booking.status in TERMINAL:
         raise Refusal("ride_over", status=booking.status)
@@ -56,8 +66,10 @@ def find_driver(
             raise Refusal("ride_conflict", status=booking.status)
         return SearchOutcome(booking.pk, booking.seq, booking.status, new_search=False)
     _require_budget(may_search)
-    bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request)
-    return _search(booking.pk, passenger_id, ride_id, request)
+    seq = bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request)
+    return _search(
+        Search(booking.pk, ride_id, passenger_id, request.pickup, request.vehicle_type, booking.rounds), seq=seq
+    )
 
 
 def _require_budget(may_search: bool) -> None:
@@ -88,57 +100,112 @@ def _refuse_second_live_ride(passenger_id: int) -> None:
         raise Refusal("live_ride_exists", f"You already have a live ride: {live.ride_id}.", ride_id=live.ride_id)
 
 
-def _search(booking_id: int, passenger_id: int | None, ride_id: str, request: RideRequest) -> SearchOutcome:
-    if not knobs().auto_assign:
-        # Nobody can be asked yet: offers come with the driver socket. The ride is honestly unfulfilled.
-        return SearchOutcome(booking_id, bookings.give_up_search(booking_id), Status.UNFULFILLED, new_search=True)
-    found = bind_nearest(
-        booking_id, ride_id, request.pickup, passenger_id=passenger_id, vehicle_type=request.vehicle_type
+def _search(search: Search, *, seq: int) -> SearchOutcome:
+    result = next_round(search)
+    status = Status.PENDING
+    if result.driver_id is not None:
+        status = Status.CONFIRMED
+    elif result.seq is not None:
+        status = Status.UNFULFILLED
+    return SearchOutcome(
+        search.booking_id, result.seq or seq, status, new_search=True, first_seq=seq, driver_id=result.driver_id
     )
-    if found is None:
-        return SearchOutcome(booking_id, bookings.give_up_search(booking_id), Status.UNFULFILLED, new_search=True)
-    bookings.publish_assignment(booking_id, ride_id, passenger_id, found)
-    return SearchOutcome(booking_id, found.seq, Status.CONFIRMED, new_search=True, driver=found)
 
 
-def bind_nearest(
-    booking_id: int, ride_id: str, pickup: LatLon, *, passenger_id: int | None, vehicle_type: str | None
-) -> Any | None:
-    """Bind the nearest free driver to a pending booking whose row this transaction holds; None when nobody is free.
+@state_change
+def cancel_ride(booking_id: int, actor: Actor, reason: str = "") -> int:
+    """Cancel; withdraw every open offer and free the driver in the same commit; the seq of the cancellation.
 
-    First passes over drivers whom other transactions are binding. Only when all in reach were passed over does it wait
-    for those, so that a driver locked for another reason, or given back by a rollback, is not overlooked.
+    The same again is the same answer. Refused once the ride has begun (unless an operator does it) and once it is over.
     """
-    params = search_params(pickup, passenger_id=passenger_id, vehicle_type=vehicle_type) | {"booking_id": booking_id}
-    while True:
-        row = rows("dispatch/sql/assign_nearest", params)[0]
-        if row.driver_id is not None or row.fetched < params["fetch"]:
-            break
-        params["fetch"] *= 4
-    if row.driver_id is None and row.fetched:
-        row = _bind_waiting(params) or row
-    _log_candidates(booking_id, ride_id, row)
-    return row if row.driver_id is not None else None
+    booking = bookings.locked(booking_id)
+    if booking.status == Status.CANCELLED:
+        return booking.seq
+    if booking.status in TERMINAL:
+        raise Refusal("ride_over", status=booking.status, allowed=[])
+    if booking.status == Status.IN_PROGRESS and actor.role != ActorRole.OPERATOR:
+        raise Refusal("ride_in_progress", status=booking.status, allowed=allowed_commands(booking.status, actor.role))
+    withdraw_offers(booking_id, CloseReason.RIDE_CANCELLED)
+    seq = bookings.move(
+        booking, EventName.RIDE_CANCELLED, Status.CANCELLED, actor,
+        {"cancelled_by": actor.role.value, "reason": reason},
+        cancelled_at=Now(), cancelled_by=actor.role.value, cancellation_reason=reason, attention_since=None,
+    )  # fmt: skip
+    free_driver(booking)
+    tell_its_driver(booking, InboxKind.RIDE_CANCELLED, actor.role.value)
+    return seq
 
 
-def _bind_waiting(params: dict[str, Any]) -> Any | None:
-    try:
-        with transaction.atomic():
-            return rows("dispatch/sql/assign_nearest_waiting", params)[0]
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) != _LOCK_TIMEOUT:
-            raise
-        return None
+@state_change
+def assign_driver(booking_id: int, driver_id: int, actor: Actor) -> int:
+    """An operator picks the driver: the seq of the assignment. Open offers are withdrawn, a present driver is released;
+    all in one commit. Assigning the driver who has the ride already changes nothing.
+
+    Refusals: `not_found` (the ride), `invalid_field` (no such driver), `ride_over`, `not_allowed` (the ride has begun),
+    `own_ride`, `driver_not_verified`, `driver_has_ride`, `driver_being_asked` (for another ride),
+    `driver_not_available`.
+    """
+    booking = bookings.locked(booking_id)
+    if booking.driver_id == driver_id and booking.status == Status.CONFIRMED:
+        return booking.seq
+    bookings.require(booking, {Status.PENDING, Status.UNFULFILLED, Status.CONFIRMED}, actor, "be assigned")
+    if booking.status == Status.UNFULFILLED and booking.passenger_id is not None:
+        _refuse_second_live_ride(booking.passenger_id)
+    withdraw_offers(booking_id, CloseReason.TAKEN)
+    _require_assignable(driver_id, booking)
+    if booking.status == Status.CONFIRMED:
+        release_driver(booking, actor, "operator", search_on=False)
+    elif booking.status == Status.UNFULFILLED:
+        bookings.move(
+            booking, EventName.SEARCH_STARTED, Status.PENDING, actor,
+            unfulfilled_at=None, **bookings.search_times(),
+        )  # fmt: skip
+    bound = rows(
+        "dispatch/sql/assign",
+        {
+            "booking_id": booking_id,
+            "driver_id": driver_id,
+            "user_id": actor.user_id,
+            "lost_driver_s": knobs().lost_driver_s,
+        },
+    )[0]
+    events.publish(events.DriverTold(driver_id, bound.inbox_seq))
+    bookings.publish_assignment(booking_id, booking.ride_id, booking.passenger_id, bound)
+    return int(bound.seq)
 
 
-def _log_candidates(booking_id: int, ride_id: str, row: Any) -> None:
-    log.info(
-        "candidates",
-        ride_id=ride_id,
-        booking_id=booking_id,
-        in_reach=row.fetched,
-        nearest_m=None if row.distance_m is None else round(row.distance_m),
-    )
+def _require_assignable(driver_id: int, booking: Booking) -> None:
+    """Lock the driver's row and refuse, with the reason, one who cannot take this ride."""
+    driver = Driver.objects.select_for_update(of=("self",), no_key=True).filter(pk=driver_id).first()
+    if driver is None:
+        raise Refusal("invalid_field", "There is no such driver.", field="driver_id")
+    if driver.user_id == booking.passenger_id:
+        raise Refusal("own_ride", field="driver_id")
+    if driver.status == DriverStatus.BUSY:
+        raise Refusal("driver_has_ride", field="driver_id")
+    if not driver.verified or not User.objects.filter(pk=driver.user_id, is_active=True).exists():
+        raise Refusal("driver_not_verified", "This driver is not verified or suspended.", field="driver_id")
+    if driver.offers.filter(status="pending").exists():
+        raise Refusal("driver_being_asked", field="driver_id")
+    if driver.status != DriverStatus.AVAILABLE:
+        raise Refusal("driver_not_available", f"This driver is {driver.status}.", field="driver_id")
+
+
+@state_change
+def offer_waiting_ride(driver_id: int) -> bool:
+    """A driver came online, became free or moved: ask them for the waiting ride the strategy picks. Whether one was.
+
+    Only makes things fast: the dispatcher looks at every waiting ride again by itself.
+    """
+    driver = idle_driver(driver_id)
+    chosen = None if driver is None else strategy().ride_for(driver)
+    if chosen is None:
+        return False
+    ride = rows("dispatch/sql/lock_ride", {"booking_id": chosen.booking_id})[0]
+    live = rows("dispatch/sql/live_offers", {"booking_id": ride.id})[0].live
+    if ride.status != Status.PENDING or ride.search_is_over or live >= knobs().candidate_count:
+        return False
+    return ask_driver(search_of(ride), driver_id, chosen.distance_m)
 
 
 def warm_up() -> None:
@@ -150,8 +217,7 @@ def warm_up() -> None:
     with transaction.atomic():
         new = bookings.insert_booking(None, f"warm-up-{uuid4().hex}", RideRequest(nowhere, nowhere))
         if new is not None:
-            rows("dispatch/sql/assign_nearest", search_params(nowhere) | {"booking_id": new.id})
-            bookings.give_up_search(new.id)
+            next_round(Search(new.id, "warm-up", None, nowhere, None))
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         transaction.set_rollback(True)

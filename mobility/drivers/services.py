@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 import structlog
 
-from mobility.drivers.models import Driver, DriverStatus
+from mobility import events
+from mobility.drivers.models import Driver, DriverStatus, InboxKind
 from mobility.errors import Refusal
 from mobility.people.models import Role, User
-from mobility.transactions import state_change
+from mobility.transactions import rows, state_change
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,8 @@ def check_status_change(driver_id: int | None, status: str) -> None:
         raise Refusal("driver_has_ride", "This driver has a live ride: the status changes with it.", field="status")
     if status == DriverStatus.BUSY:
         raise Refusal("invalid_field", "Only a ride makes a driver busy.", field="status")
+    if driver_id is not None and Driver.objects.filter(pk=driver_id, offers__status="pending").exists():
+        raise Refusal("driver_being_asked", field="status")
 
 
 @state_change
@@ -52,3 +55,21 @@ def save_driver(driver: Driver, changed: Iterable[str]) -> None:
     user = User.objects.select_for_update(no_key=True).get(pk=driver.user_id)
     if Role.DRIVER.value not in user.roles:
         User.objects.filter(pk=user.pk).update(roles=[*user.roles, Role.DRIVER.value])
+
+
+def tell_driver(
+    driver_id: int, kind: InboxKind, *, booking_id: int | None = None, offer_id: int | None = None, reason: str = ""
+) -> int:
+    """Put one thing into a driver's inbox; its number. Part of a caller's transaction, which then holds the row."""
+    told = rows(
+        "drivers/sql/tell_driver",
+        {
+            "driver_id": driver_id,
+            "kind": kind.value,
+            "booking_id": booking_id,
+            "offer_id": offer_id,
+            "reason": reason,
+        },
+    )
+    events.publish(events.DriverTold(driver_id, told[0].inbox_seq))
+    return int(told[0].inbox_seq)

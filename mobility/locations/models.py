@@ -37,6 +37,12 @@ class DriverLocation(models.Model):
                 condition=Q(dispatchable=True),
                 name="driver_location_dispatchable",
             ),
+            # All others, for the question whether a busy driver is in reach and for the explanation of a search.
+            GistIndex(
+                Func(F("position"), template="(%(expressions)s::geography)"),
+                condition=Q(dispatchable=False),
+                name="driver_location_others",
+            ),
         ]
         constraints = [
             models.CheckConstraint(

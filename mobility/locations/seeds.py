@@ -41,7 +41,7 @@ SEEDS = (
 @transaction.atomic
 def seed_driver(seed: Seed, password: str) -> str:
     """Create or restore one demo driver; what was done: `created`, `restored` or `busy` (left as they are)."""
-    driver = Driver.objects.select_for_update(no_key=True).filter(user__username=seed.username).first()
+    driver = Driver.objects.select_for_update(of=("self",), no_key=True).filter(user__username=seed.username).first()
     if driver is not None and driver.status == DriverStatus.BUSY:
         return "busy"
     user = _user(seed, password)
@@ -56,6 +56,8 @@ def seed_driver(seed: Seed, password: str) -> str:
             "status": DriverStatus.AVAILABLE,
             "verified": True,
             "stationary": True,
+            "auto_accept": True,
+            "missed_offers": 0,
             "is_demo": True,
         },
     )

@@ -102,7 +102,7 @@ def _session_cookie(scope: dict[str, Any]) -> str:
     return morsel.value if morsel else ""
 
 
-def identify(offered: Offered, ride_id: str) -> Principal:
+def identify(offered: Offered, ride_id: str | None) -> Principal:
     """The principal of the handshake, or the refusal `unauthenticated` or `forbidden`. Reads the database."""
     if not offered.unusable:
         principal = _principal(offered)

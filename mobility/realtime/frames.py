@@ -28,7 +28,7 @@ def error(refusal: Refusal) -> Frame:
     frame: Frame = {"type": "error", "message": refusal.message, "code": refusal.code}
     if refusal.field is not None:
         frame["field"] = refusal.field
-    return frame | refusal.details
+    return frame | {k: iso(v) if isinstance(v, datetime) else v for k, v in refusal.details.items()}
 
 
 def searching(ride_id: str, booking_id: int, seq: int) -> Frame:
@@ -119,8 +119,21 @@ def of_event(row: Any) -> list[Frame]:
             return [no_drivers(booking_id, seq)]
         case "ride_cancelled":
             return [ride_cancelled(row)]
+        case "driver_released":
+            after = (
+                searching(row.ride_id, booking_id, seq) if row.to_status == "pending" else no_drivers(booking_id, seq)
+            )
+            return [driver_released(row), after]
     # driver_arrived, ride_started, ride_completed, no_show ...: the log's name is the frame's type
     return [{"type": row.event, "booking_id": booking_id, "seq": seq, "at": iso(row.occurred_at)}]
+
+
+def driver_released(row: Any) -> Frame:
+    """The driver gave the ride back or was lost; what follows says whether the search goes on."""
+    return {
+        "type": "driver_released", "booking_id": row.booking_id, "ride_id": row.ride_id, "reason": row.reason or "",
+        "seq": row.seq, "at": iso(row.occurred_at),
+    }  # fmt: skip
 
 
 def ride_cancelled(row: Any) -> Frame:

@@ -6,12 +6,11 @@ from typing import Any
 import structlog
 
 from mobility.bookings import queries
-from mobility.bookings.services import Actor, cancel_ride
+from mobility.bookings.services import Actor
 from mobility.bookings.states import ActorRole
 from mobility.delivery import groups
-from mobility.dispatch.services import SearchOutcome, find_driver
+from mobility.dispatch.services import SearchOutcome, cancel_ride, find_driver
 from mobility.errors import Refusal
-from mobility.people.credentials import holds
 from mobility.people.throttle import refund_search, spend_search
 from mobility.realtime import frames
 from mobility.realtime.database import in_database
@@ -92,7 +91,7 @@ class PassengerSocket(Socket):
         )  # fmt: skip
 
     def _find_driver_now(self, command: FindDriver) -> list[frames.Frame]:
-        self._still_allowed()
+        self.require_still_allowed()
         passenger_id, address = self.principal.user_id, self._address()
         in_budget = spend_search(passenger_id, address)
         began = False
@@ -105,17 +104,17 @@ class PassengerSocket(Socket):
         return self._answer(outcome)
 
     def _answer(self, outcome: SearchOutcome) -> list[frames.Frame]:
-        """What the client is told: moves it missed, then the two of this search, or the present state."""
-        missed = self._missed(outcome.booking_id, outcome.seq - 2 if outcome.new_search else outcome.seq)
+        """What the client is told: moves it missed, then those of this search, or the present state."""
+        if outcome.new_search:
+            known = self._seq if outcome.booking_id == self._booking_id else outcome.first_seq - 1
+            rows = queries.events_after(outcome.booking_id, known)
+            self._booking_id, self._seq = outcome.booking_id, rows[-1].seq
+            return [frame for row in rows for frame in frames.of_event(row)]
+        missed = self._missed(outcome.booking_id, outcome.seq)
         self._booking_id, self._seq = outcome.booking_id, outcome.seq
-        if not outcome.new_search:
-            # The last missed move may be the very message of the present state: it is not told twice.
-            state = frames.of_state(queries.ride_state(outcome.booking_id))
-            return [*(frame for frame in missed if frame not in state), *state]
-        told = [*missed, frames.searching(self.ride_id, outcome.booking_id, outcome.seq - 1)]
-        if outcome.driver is None:
-            return [*told, frames.no_drivers(outcome.booking_id, outcome.seq)]
-        return [*told, frames.driver_assigned(outcome.driver, outcome.booking_id, outcome.seq)]
+        # The last missed move may be the very message of the present state: it is not told twice.
+        state = frames.of_state(queries.ride_state(outcome.booking_id))
+        return [*(frame for frame in missed if frame not in state), *state]
 
     def _missed(self, booking_id: int, up_to: int) -> list[frames.Frame]:
         if booking_id != self._booking_id or self._seq >= up_to:
@@ -128,7 +127,7 @@ class PassengerSocket(Socket):
             await self.tell(frame)
 
     def _cancel_now(self, reason: str) -> list[frames.Frame]:
-        self._still_allowed()
+        self.require_still_allowed()
         booking_id = self._booking_id or queries.booking_id_of(self.principal.user_id, self.ride_id)
         if booking_id is None:
             raise Refusal("no_ride")
@@ -150,11 +149,6 @@ class PassengerSocket(Socket):
     def _state(self) -> Any:
         booking_id = queries.booking_id_of(self.principal.user_id, self.ride_id)
         return None if booking_id is None else queries.ride_state(booking_id)
-
-    def _still_allowed(self) -> None:
-        """A command acts only while its credential holds, however long the socket has been open."""
-        if not self.principal.is_guest and not holds(self.principal):
-            raise Refusal("unauthenticated", "You are logged out.")
 
     def _address(self) -> str:
         client = self.scope.get("client")

@@ -6,16 +6,28 @@ fields are ignored, apart from those that only the service sets and those that w
 
 import json
 import re
+from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from geo.coordinates import Bounds, LatLon, bounds, looks_swapped
 from mobility.bookings.services import RideRequest
 from mobility.conf import knobs
+from mobility.dispatch.offers import RideRef
 from mobility.drivers.models import VehicleType
 from mobility.errors import Refusal
+from mobility.locations.services import ReportedPosition
 
 MAX_DEPTH = 8
 RIDE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -86,28 +98,201 @@ class CancelRide(_Command):
     reason: Annotated[str, Field(max_length=300)] | None = None
 
 
+# --- the driver's messages ---------------------------------------------------------------------------------------
+
+Reason = Annotated[str, Field(max_length=300)]
+
+
+class GoOnline(_Command):
+    """The driver takes rides from now on; `auto_accept` says whether by themselves."""
+
+    type: Literal["go_online"]
+    auto_accept: bool | None = None
+
+
+class GoOffline(_Command):
+    """The driver takes no more rides."""
+
+    type: Literal["go_offline"]
+
+
+class _AboutRide(_Command):
+    """Names a ride by the passenger's ride id, by the booking's number, or by both."""
+
+    ride_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    booking_id: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if self.ride_id is None and self.booking_id is None:
+            raise ValueError("`ride_id` or `booking_id` must name the ride")
+        return self
+
+    @property
+    def ref(self) -> RideRef:
+        """As the services take it."""
+        return RideRef(self.ride_id, self.booking_id)
+
+
+class AcceptRide(_AboutRide):
+    """Yes."""
+
+    type: Literal["accept_ride"]
+
+
+class DeclineRide(_AboutRide):
+    """No."""
+
+    type: Literal["decline_ride"]
+    reason: Reason | None = None
+
+
+class RideRequestReceived(_AboutRide):
+    """The app has the request; the time to answer begins."""
+
+    type: Literal["ride_request_received"]
+
+
+class DriverArrived(_AboutRide):
+    """At the pickup."""
+
+    type: Literal["driver_arrived"]
+
+
+class StartRide(_AboutRide):
+    """The passenger is on board."""
+
+    type: Literal["start_ride"]
+
+
+class CompleteRide(_AboutRide):
+    """The passenger is there."""
+
+    type: Literal["complete_ride"]
+
+
+class GiveBackRide(_AboutRide):
+    """The driver cannot drive this ride after all."""
+
+    type: Literal["cancel_ride"]
+    reason: Reason | None = None
+
+
+class NoShow(_AboutRide):
+    """Nobody came to the pickup."""
+
+    type: Literal["no_show"]
+
+
+def _instant(value: Any) -> Any:
+    """An ISO 8601 text with its offset as a datetime; anything else as it is, to be refused."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _with_offset(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a time needs its offset, for example Z")
+    return at
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_with_offset)]
+
+
+class Position(_Command):
+    """Where the driver is: degrees, heading clockwise from true north, metres per second, metres.
+
+    Phones say -1 for a heading or speed they do not know.
+    """
+
+    latitude: Latitude
+    longitude: Longitude
+    heading: Annotated[float, Field(ge=-1, le=360)] | None = None
+    speed: Annotated[float, Field(ge=-1, lt=1000)] | None = None
+    accuracy_m: Annotated[float, Field(ge=0, le=1e7)] | None = None
+    recorded_at: Instant | None = None
+
+    def report(self) -> ReportedPosition:
+        """As the service takes it."""
+        known_heading = self.heading is not None and self.heading >= 0
+        return ReportedPosition(
+            at=LatLon(self.latitude, self.longitude),
+            heading=self.heading % 360 if known_heading and self.heading is not None else None,
+            speed=self.speed if self.speed is not None and self.speed >= 0 else None,
+            recorded_at=self.recorded_at,
+        )
+
+
+class LocationUpdate(Position):
+    """One position, or `updates` with several after a dead spot; the newest of them is where the driver is."""
+
+    type: Literal["location_update"]
+    latitude: Latitude | None = None  # type: ignore[assignment]
+    longitude: Longitude | None = None  # type: ignore[assignment]
+    updates: Annotated[list[Position], Field(min_length=1, max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> Self:
+        single = self.latitude is not None and self.longitude is not None
+        if single == (self.updates is not None):
+            raise ValueError("either `latitude` and `longitude`, or a list `updates`")
+        return self
+
+    def reports(self) -> list[ReportedPosition]:
+        """All of them."""
+        return [p.report() for p in self.updates] if self.updates is not None else [self.report()]
+
+
+class ResumeInbox(_Command):
+    """Tell again what came after this number."""
+
+    type: Literal["resume"]
+    last_inbox_seq: Annotated[int, Field(ge=0, le=2**31)]
+
+
 PassengerCommand = Ping | FindDriver | CancelRide
+DriverCommand = (
+    Ping | GoOnline | GoOffline | AcceptRide | DeclineRide | RideRequestReceived | DriverArrived | StartRide
+    | CompleteRide | GiveBackRide | NoShow | LocationUpdate | ResumeInbox
+)  # fmt: skip
 _PASSENGER: TypeAdapter[Any] = TypeAdapter(Annotated[PassengerCommand, Field(discriminator="type")])
-_PASSENGER_TYPES = ("ping", "find_driver", "cancel_ride")
+_DRIVER: TypeAdapter[Any] = TypeAdapter(Annotated[DriverCommand, Field(discriminator="type")])
+PASSENGER_TYPES = ("ping", "find_driver", "cancel_ride")
+DRIVER_TYPES = (
+    "ping", "go_online", "go_offline", "accept_ride", "decline_ride", "ride_request_received", "driver_arrived",
+    "start_ride", "complete_ride", "cancel_ride", "no_show", "location_update", "resume",
+)  # fmt: skip
 
 
 def parse_passenger(text: str) -> PassengerCommand:
     """One frame of the passenger socket as a command, or `Misunderstood`."""
+    command: PassengerCommand = _parsed(text, _PASSENGER, PASSENGER_TYPES, SET_BY_THE_SERVICE)
+    if isinstance(command, FindDriver):
+        _refuse_swapped(command, "pickup_", "dropoff_")
+    return command
+
+
+def parse_driver(text: str) -> DriverCommand:
+    """One frame of the driver socket as a command, or `Misunderstood`."""
+    command: DriverCommand = _parsed(text, _DRIVER, DRIVER_TYPES, SET_BY_THE_SERVICE - {"booking_id"})
+    if isinstance(command, LocationUpdate):
+        for position in command.updates or [command]:
+            _refuse_swapped(position, "")
+    return command
+
+
+def _parsed(text: str, messages: "TypeAdapter[Any]", types: tuple[str, ...], not_theirs: frozenset[str]) -> Any:
     frame = _object(text)
     kind = frame.get("type")
     if not isinstance(kind, str):
         raise Misunderstood("missing_field", "Every message needs a text field `type`.", field="type")
-    if kind not in _PASSENGER_TYPES:
-        raise Misunderstood("unknown_type", f"Unknown message type. Known here: {', '.join(_PASSENGER_TYPES)}.")
+    if kind not in types:
+        raise Misunderstood("unknown_type", f"Unknown message type. Known here: {', '.join(types)}.")
     if kind != "ping":
-        _refuse_fields(frame)
+        _refuse_fields(frame, not_theirs)
     try:
-        command: PassengerCommand = _PASSENGER.validate_python(frame)
+        return messages.validate_python(frame)
     except ValidationError as invalid:
         raise _field_fault(invalid) from None
-    if isinstance(command, FindDriver):
-        _refuse_swapped(command)
-    return command
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -158,9 +343,9 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _refuse_fields(frame: dict[str, Any]) -> None:
+def _refuse_fields(frame: dict[str, Any], not_theirs: frozenset[str]) -> None:
     for name in frame:
-        if name in SET_BY_THE_SERVICE:
+        if name in not_theirs:
             raise Misunderstood("forbidden_field", f"`{name}` is set by the service, never by a client.", field=name)
         if name in NOT_SUPPORTED:
             raise Misunderstood("not_supported", f"`{name}` is not supported yet.", field=name)
@@ -169,23 +354,26 @@ def _refuse_fields(frame: dict[str, Any]) -> None:
 def _field_fault(invalid: ValidationError) -> Misunderstood:
     first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
     # The first step of the path is the message's type, put there by the union.
-    field = ".".join(str(step) for step in first["loc"][1:2]) or "type"
+    field = ".".join(str(step) for step in first["loc"][1:])
+    if first["type"] == "value_error" and not field:  # a rule about several fields together
+        return Misunderstood("missing_field", f"{first['msg'].removeprefix('Value error, ')}.")
+    field = field or "type"
     if first["type"] == "missing":
         return Misunderstood("missing_field", f"`{field}` is missing.", field=field)
     return Misunderstood("invalid_field", f"`{field}`: {first['msg']}.", field=field)
 
 
-def _refuse_swapped(command: FindDriver) -> None:
+def _refuse_swapped(command: Any, *prefixes: str) -> None:
     home = _home(knobs().service_bounds)
     if home is None:
         return
-    for name in ("pickup", "dropoff"):
-        at = LatLon(getattr(command, f"{name}_latitude"), getattr(command, f"{name}_longitude"))
+    for name in prefixes:
+        at = LatLon(getattr(command, f"{name}latitude"), getattr(command, f"{name}longitude"))
         if looks_swapped(at, home):
             raise Misunderstood(
                 "coordinates_swapped",
-                f"{name}_latitude and {name}_longitude seem to be exchanged.",
-                field=f"{name}_latitude",
+                f"{name}latitude and {name}longitude seem to be exchanged.",
+                field=f"{name}latitude",
             )
 
 

@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError
 from mobility.conf import knobs
 from mobility.delivery import groups, hub
 from mobility.errors import Refusal, refusal_for
-from mobility.people.credentials import Principal, still_valid
+from mobility.people.credentials import Principal, holds, still_valid
 from mobility.realtime import auth, frames
 from mobility.realtime.database import in_database
 from mobility.realtime.limits import RecentCount, TokenBucket
@@ -27,13 +27,14 @@ from mobility.realtime.protocol import Misunderstood
 log = structlog.get_logger(__name__)
 
 CLOSE_BAD, CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_UNKNOWN = 4400, 4401, 4403, 4404
-CLOSE_NOT_READING, CLOSE_TOO_FAST = 4408, 4429
+CLOSE_NOT_READING, CLOSE_REPLACED, CLOSE_TOO_FAST = 4408, 4409, 4429
 BAD_FRAMES, BAD_FRAMES_WINDOW_S = 30, 10.0
 CLOSE_FAULT = 1011
 _CLOSE_CODES = {
     "unauthenticated": CLOSE_UNAUTHENTICATED,
     "forbidden": CLOSE_FORBIDDEN,
     "bad_ride_id": CLOSE_BAD,
+    "bad_driver_id": CLOSE_BAD,
     "unknown_path": CLOSE_UNKNOWN,
 }
 
@@ -88,15 +89,19 @@ class Socket(AsyncConsumer):
                 self.principal = await in_database(auth.identify, offered, about)
             else:
                 self.principal = auth.identify(offered, about)
+            await self.admit()
         except (Refusal, DatabaseError, InterfaceError) as fault:
             refusal = fault if isinstance(fault, Refusal) else refusal_for(fault) or Refusal("internal_error")
             await self.tell(frames.error(refusal))
             await self.close(_CLOSE_CODES.get(refusal.code, CLOSE_FAULT))
         return True
 
-    def check_path(self) -> str:
-        """What the path is about (a ride id), or the refusal that says what is wrong with it."""
+    def check_path(self) -> str | None:
+        """The ride id the path is about, if any, or the refusal that says what is wrong with the path."""
         raise NotImplementedError
+
+    async def admit(self) -> None:
+        """Refuse a known principal who has no business at this path, before any group is joined."""
 
     # --- what the client says, and what others hint ------------------------------------------------------
 
@@ -129,12 +134,13 @@ class Socket(AsyncConsumer):
             await self.hinted(message)
 
     async def _frame(self, message: dict[str, Any]) -> None:
-        if not self._budget.take():
+        text = message.get("text")
+        budget = self.budget_of(text)
+        if not budget.take():
             await self._too_fast()
             return
-        if self._budget.is_full:
+        if budget.is_full:
             self._dropped = 0
-        text = message.get("text")
         if text is None:
             raise Misunderstood("binary_frame")
         await self.frame(text)
@@ -186,6 +192,15 @@ class Socket(AsyncConsumer):
         """One text frame within the limits."""
         raise NotImplementedError
 
+    def budget_of(self, text: str | None) -> TokenBucket:  # noqa: ARG002
+        """What this frame is counted against."""
+        return self._budget
+
+    def require_still_allowed(self) -> None:
+        """A command acts only while its credential holds, however long the socket has been open. Reads the database."""
+        if not self.principal.is_guest and not holds(self.principal):
+            raise Refusal("unauthenticated", "You are logged out.")
+
     def told(self) -> tuple[int, int] | None:
         """The booking this client follows and the seq it was told last."""
         return None
@@ -233,6 +248,6 @@ class Socket(AsyncConsumer):
 class UnknownPath(Socket):
     """A WebSocket to an address where nothing is."""
 
-    def check_path(self) -> str:
+    def check_path(self) -> str | None:
         """Always refused."""
         raise Refusal("unknown_path")

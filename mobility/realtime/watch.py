@@ -3,8 +3,11 @@
 import structlog
 
 from mobility.bookings.queries import newer_than_told
+from mobility.dispatch.duty import renew_presence
+from mobility.drivers.queries import told_more
 from mobility.people.credentials import still_valid
 from mobility.realtime.database import in_database
+from mobility.realtime.driver import DriverSocket
 from mobility.realtime.socket import Closed, Socket
 
 log = structlog.get_logger(__name__)
@@ -27,8 +30,31 @@ async def recheck_credentials() -> None:
                 log.info("credential_ended")
 
 
+def _drivers() -> list[DriverSocket]:
+    return [s for s in Socket.live if isinstance(s, DriverSocket)]
+
+
+async def keep_presence() -> None:
+    """Extend the leases of the drivers connected here; close a socket that a newer one has taken the place of."""
+    open_now = {socket.driver_id: socket for socket in _drivers()}
+    if not open_now:
+        return
+    replaced = await in_database(renew_presence, {driver: s.socket_id for driver, s in open_now.items()})
+    for driver_id in replaced:
+        open_now[driver_id].heard({"type": "driver.replaced", "by": ""})
+
+
 async def catch_up() -> None:
-    """Tell sockets of moves whose hint was lost, or that were made by a process that could not hint; one query."""
+    """Tell sockets of what their hints did not: lost ones, or changes by a process that could not hint; two queries."""
+    await _catch_up_rides()
+    heard = {socket.driver_id: socket.inbox_told for socket in _drivers()}
+    behind = {row.driver_id: row.inbox_seq for row in await in_database(told_more, heard)} if heard else {}
+    for socket in _drivers():
+        if socket.driver_id in behind:
+            socket.heard({"type": "driver.told", "inbox_seq": behind[socket.driver_id]})
+
+
+async def _catch_up_rides() -> None:
     told: dict[int, int] = {}
     for position in (s.told() for s in Socket.live):
         if position is not None:

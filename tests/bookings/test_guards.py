@@ -6,9 +6,10 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from mobility.bookings.models import Booking, RideEvent
-from mobility.bookings.services import SYSTEM, Actor, cancel_ride, complete_ride, start_ride
+from mobility.bookings.services import SYSTEM, Actor
 from mobility.bookings.states import MOVES, ActorRole, Status
-from mobility.dispatch.services import find_driver
+from mobility.dispatch.driving import complete_ride, start_ride
+from mobility.dispatch.services import cancel_ride, find_driver
 from mobility.models import Driver, DriverLocation
 
 pytestmark = pytest.mark.django_db
@@ -101,20 +102,34 @@ def test_a_booking_without_a_log_row_is_refused():
     assert refused(insert_booking()) == "booking_move_is_logged"
 
 
-def searching_again(booking_id: int) -> str:
-    """The move that makes an unfulfilled booking pending."""
+def offered(booking_id: int, driver_id: int, status: str = "accepted", **changes: str) -> str:
+    """An INSERT of an offer; values are SQL."""
+    later = "NULL" if status != "pending" else "now() + interval '1 minute'"
+    columns = {
+        "booking_id": str(booking_id), "driver_id": str(driver_id), "round": "0", "status": f"'{status}'",
+        "due_at": later, "expires_at": later, "settled_at": "NULL" if status == "pending" else "now()",
+    } | changes  # fmt: skip
+    return f"INSERT INTO mobility_offer ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
+
+
+def bound(booking_id: int, driver_id: int) -> str:
+    """The move that binds a driver by the newest offer."""
     return (
-        f"UPDATE mobility_booking SET status = 'pending', seq = seq + 1, unfulfilled_at = NULL WHERE id = {booking_id}"
+        f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1, driver_id = {driver_id},"
+        f" offer_id = (SELECT max(id) FROM mobility_offer) WHERE id = {booking_id}"
     )
 
 
-def test_a_second_live_booking_of_a_driver_is_refused(ride, ride_request):
-    other = find_driver(None, "r2", ride_request()).booking_id
-    stopped = refused(
-        searching_again(other),
-        f"UPDATE mobility_booking SET status = 'confirmed', driver_id = {ride.driver_id}, seq = seq + 1"
-        f" WHERE id = {other}",
-    )
+@pytest.fixture
+def waiting(ride, ride_request):
+    """The id of another ride, which waits because the only driver is busy."""
+    outcome = find_driver(None, "r2", ride_request())
+    assert outcome.status == Status.PENDING
+    return outcome.booking_id
+
+
+def test_a_second_live_booking_of_a_driver_is_refused(ride, waiting):
+    stopped = refused(offered(waiting, ride.driver_id), bound(waiting, ride.driver_id))
     assert stopped == "booking_one_live_per_driver"
 
 
@@ -133,15 +148,14 @@ def test_a_second_open_guest_ride_of_one_id_is_refused(ride_request):
     assert refused(insert_booking(ride_id="'guest-1'")) == "booking_one_open_per_guest_ride_id"
 
 
-def test_a_confirmed_booking_without_a_driver_is_refused(ride_request):
-    waiting = find_driver(None, "g", ride_request()).booking_id
+def test_a_confirmed_booking_without_a_driver_is_refused(waiting):
     confirm = f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1 WHERE id = {waiting}"
-    assert refused(searching_again(waiting), confirm) == "booking_bound_has_driver"
+    assert refused(confirm) == "booking_bound_has_driver"
 
 
 def test_a_waiting_booking_with_a_driver_is_refused(make_driver):
     driver = make_driver(10, 10)
-    assert refused(insert_booking(driver_id=str(driver.pk))) == "booking_waiting_has_no_driver"
+    assert refused(insert_booking(driver_id=str(driver.pk), offer_id="1")) == "booking_waiting_has_no_driver"
 
 
 def log_row(booking_id: int, seq: int, event: str, source: str, target: str, payload: str = "{}") -> str:
@@ -163,9 +177,12 @@ def test_a_driver_cannot_be_swapped_or_dropped_in_passing(ride, make_driver):
 
 def released_and_bound_again(ride, other, logged) -> list[str]:
     return [
-        f"UPDATE mobility_booking SET status = 'pending', seq = seq + 1, driver_id = NULL WHERE id = {ride.pk}",
+        f"UPDATE mobility_offer SET status = 'released' WHERE id = {ride.offer_id}",
+        "UPDATE mobility_booking SET status = 'pending', seq = seq + 1, driver_id = NULL, offer_id = NULL"
+        f" WHERE id = {ride.pk}",
         log_row(ride.pk, 3, "driver_released", "confirmed", "pending"),
-        f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1, driver_id = {other.pk} WHERE id = {ride.pk}",
+        offered(ride.pk, other.pk),
+        bound(ride.pk, other.pk),
         log_row(ride.pk, 4, "driver_assigned", "pending", "confirmed", f'{{"driver_id": {logged}}}'),
         f"UPDATE mobility_driver SET status = 'busy' WHERE id = {other.pk}",
     ]
@@ -199,10 +216,11 @@ def test_the_passenger_cannot_be_their_own_driver(make_user, make_driver, ride_r
     driver = make_driver(-26.2041, 28.0473)
     outcome = find_driver(driver.user_id, "own", ride_request())
     assert outcome.status == Status.UNFULFILLED
+    assert refused(offered(outcome.booking_id, driver.pk)) == "offer_not_own_ride"
     stopped = refused(
-        "UPDATE mobility_booking SET status = 'pending', seq = seq + 1, unfulfilled_at = NULL"
+        "UPDATE mobility_booking SET status = 'pending', seq = seq + 1, unfulfilled_at = NULL, due_at = now()"
         f" WHERE id = {outcome.booking_id}",
-        f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1, driver_id = {driver.pk}"
+        f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1, driver_id = {driver.pk}, offer_id = 1"
         f" WHERE id = {outcome.booking_id}",
     )
     assert stopped == "booking_not_own_driver"

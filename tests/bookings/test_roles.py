@@ -12,8 +12,13 @@ EXCEPTIONS = {
     "mobility_allowed_move": {"SELECT"},
     "mobility_booking": FULL - {"DELETE"},
     "mobility_driver": FULL - {"DELETE"},
+    "mobility_driver_inbox": {"SELECT", "INSERT"},
     "mobility_driver_location": FULL - {"DELETE"},
+    "mobility_driver_presence": FULL - {"DELETE"},
+    "mobility_offer": FULL - {"DELETE"},
     "mobility_ride_event": {"SELECT", "INSERT"},
+    "mobility_search_considered": FULL - {"UPDATE"},
+    "mobility_search_round": FULL - {"UPDATE"},
     "spatial_ref_sys": {"SELECT"},
 }
 

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from mobility.bookings.models import Booking
-from mobility.bookings.services import Actor, cancel_ride
+from mobility.bookings.services import Actor
 from mobility.bookings.states import ActorRole
-from mobility.dispatch.services import find_driver
+from mobility.dispatch.services import cancel_ride, find_driver
 from tests.rest import problem
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,11 @@ from django.conf import settings
 
 from geo.coordinates import lat_lon
 from mobility.bookings.models import Booking, RideEvent
-from mobility.bookings.services import SYSTEM, Actor, cancel_ride, complete_ride, start_ride
+from mobility.bookings.queries import ride_state
+from mobility.bookings.services import SYSTEM, Actor
 from mobility.bookings.states import ActorRole, Status
-from mobility.dispatch.services import find_driver
+from mobility.dispatch.driving import complete_ride, start_ride
+from mobility.dispatch.services import cancel_ride, find_driver
 from mobility.errors import Refusal
 from mobility.models import Driver
 
@@ -37,10 +39,10 @@ def test_the_nearest_driver_is_bound(make_user, make_driver, ride_request):
     outcome = find_driver(passenger.pk, "r", ride_request())
     booking = Booking.objects.get(pk=outcome.booking_id)
     assert (booking.status, booking.driver_id, booking.seq) == (Status.CONFIRMED, near.pk, 2)
-    assert outcome.driver.driver_id == near.pk
+    assert outcome.driver_id == near.pk
     assert Driver.objects.get(pk=near.pk).status == "busy"
     log = list(RideEvent.objects.filter(booking=booking).values_list("seq", "event", "actor_id", "actor_role"))
-    assert log == [(1, "ride_requested", passenger.pk, "passenger"), (2, "driver_assigned", None, "system")]
+    assert log == [(1, "ride_requested", passenger.pk, "passenger"), (2, "driver_assigned", near.user_id, "driver")]
 
 
 def test_what_the_client_said_is_stored_with_its_origin(make_user, ride_request):
@@ -60,7 +62,7 @@ def test_without_a_distance_the_geodesic_is_stored(make_user, ride_request):
 def test_nobody_in_reach_is_unfulfilled_at_once(make_user, make_driver, ride_request):
     make_driver(-27.2041, 28.0473)
     outcome = find_driver(make_user().pk, "r", ride_request())
-    assert (outcome.status, outcome.seq, outcome.driver) == (Status.UNFULFILLED, 2, None)
+    assert (outcome.status, outcome.seq, outcome.driver_id) == (Status.UNFULFILLED, 2, None)
 
 
 def test_the_same_request_again_is_the_same_booking(make_user, make_driver, ride_request):
@@ -136,7 +138,7 @@ def test_a_guest_ride_id_is_free_again_once_it_is_over(make_driver, ride_request
 def test_a_guests_phone_is_never_looked_up(make_user, make_driver, ride_request):
     driver = make_driver(-26.2041, 28.0473)
     outcome = find_driver(None, "g", ride_request(passenger_phone=driver.phone))
-    assert outcome.driver.driver_id == driver.pk
+    assert outcome.driver_id == driver.pk
     assert Booking.objects.get(pk=outcome.booking_id).passenger_id is None
 
 
@@ -168,9 +170,17 @@ def test_an_impossible_fare_is_refused(make_user, ride_request, fare):
     assert refused("invalid_field", make_user().pk, "r", ride_request(fare_amount=Decimal(fare))).field == "fare_amount"
 
 
-def test_without_auto_assign_nobody_is_bound(make_user, make_driver, ride_request, settings):
-    settings.MOBILITY = replace(settings.MOBILITY, auto_assign=False)
-    make_driver(-26.2041, 28.0473)
+def test_auto_assign_binds_a_driver_who_is_not_asked(make_user, make_driver, ride_request, settings):
+    settings.MOBILITY = replace(settings.MOBILITY, auto_assign=True)
+    driver = make_driver(-26.2041, 28.0473, auto_accept=False)
+    outcome = find_driver(make_user().pk, "r", ride_request())
+    assert (outcome.status, outcome.driver_id) == (Status.CONFIRMED, driver.pk)
+    last = RideEvent.objects.filter(booking_id=outcome.booking_id).latest("seq")
+    assert (last.actor_id, last.actor_role) == (None, "system")
+
+
+def test_a_driver_without_an_app_who_does_not_accept_by_themselves_is_not_there(make_user, make_driver, ride_request):
+    make_driver(-26.2041, 28.0473, auto_accept=False)
     assert find_driver(make_user().pk, "r", ride_request()).status == Status.UNFULFILLED
     assert Driver.objects.get().status == "available"
 
@@ -216,13 +226,13 @@ def test_search_radius_is_a_setting(make_user, make_driver, ride_request, settin
     assert find_driver(make_user().pk, "r", ride_request()).status == Status.CONFIRMED
 
 
-def test_the_demo_uses_auto_assign():
+def test_the_demo_asks_its_drivers():
     assert settings.DEMO
-    assert settings.MOBILITY.auto_assign
+    assert not settings.MOBILITY.auto_assign
 
 
 def test_a_driver_without_a_name_is_not_shown_by_their_phone(make_user, make_driver, ride_request):
     nameless = make_user(username="+27821230000", phone="+27821230000", first_name="")
     make_driver(-26.2041, 28.0473, user=nameless)
     outcome = find_driver(make_user().pk, "r", ride_request())
-    assert outcome.driver.name == nameless.display_name == f"user {nameless.pk}"
+    assert ride_state(outcome.booking_id).name == nameless.display_name == f"user {nameless.pk}"

@@ -149,12 +149,19 @@ def test_the_query_walks_the_partial_index_nearest_first(committed_db, admin_url
         _bulk_load(admin, 20_000)
     with connection.cursor() as cursor:
         cursor.execute("SET plan_cache_mode = force_generic_plan")
-        params = search_params(JOHANNESBURG) | {"count": 5}
+        params = search_params(JOHANNESBURG, asking=False) | {"count": 5}
         names = list(params)
         text = sql("dispatch/sql/nearest")
         for n, name in enumerate(names, 1):
             text = text.replace(f"%({name})s", f"${n}")
-        types = {"vehicle_type": "text", "passenger_id": "bigint", "fetch": "bigint", "count": "bigint"}
+        types = {
+            "vehicle_type": "text",
+            "passenger_id": "bigint",
+            "fetch": "bigint",
+            "count": "bigint",
+            "booking_id": "bigint",
+            "asking": "bool",
+        }
         cursor.execute(f"PREPARE q ({', '.join(types.get(n, 'float8') for n in names)}) AS {text}")
         values = ", ".join("NULL" if params[n] is None else str(params[n]) for n in names)
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE q ({values})")

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mobility.bookings.models import Booking
-from mobility.dispatch.demo import complete_demo_rides
+from mobility.dispatch.demo import drive_demo
 from mobility.models import Driver, RideEvent
 from tests.realtime.sync import in_thread
 from tests.server import EXAMPLE, ROOT, serving
@@ -39,14 +39,14 @@ def test_only_rides_of_seed_drivers_complete_themselves(make_driver, make_user, 
     make_driver(-26.2041, 28.0473)
     find_driver(make_user().pk, "r", ride_request())
     settings.MOBILITY = replace(settings.MOBILITY, demo_complete_after_s=0.0)
-    assert complete_demo_rides() == 0
+    assert drive_demo() == 0
     Driver.objects.update(is_demo=True)
     settings.DEMO = False
-    assert complete_demo_rides() == 0
+    assert drive_demo() == 0
     settings.DEMO = True
-    assert complete_demo_rides() == 1
+    assert drive_demo() == 1
     assert RideEvent.objects.count() == 5
-    assert complete_demo_rides() == 0
+    assert drive_demo() == 0
 
 
 def test_an_hour_after_seeding_the_drivers_are_still_matched(admin_url):
@@ -74,7 +74,7 @@ def test_seeding_twice_restores_and_never_touches_a_driver_with_a_ride(capsys, r
     call_command("seed_drivers")
     said = capsys.readouterr().out
     assert "driver1 John Doe: has a live booking; left untouched" in said
-    assert Driver.objects.get(pk=booked.driver.driver_id).status == "busy"
+    assert Driver.objects.get(pk=booked.driver_id).status == "busy"
     jane = Driver.objects.get(user__username="driver2")
     assert (jane.status, str(jane.rating)) == ("available", "4.9")
     assert Driver.objects.count() == 3

@@ -15,9 +15,11 @@ import pytest
 import websockets
 
 from mobility.bookings.models import Booking
-from mobility.bookings.services import SYSTEM, Actor, arrive_at_pickup, cancel_ride
+from mobility.bookings.services import SYSTEM, Actor
 from mobility.bookings.states import ActorRole
 from mobility.delivery import groups
+from mobility.dispatch.driving import arrive_at_pickup
+from mobility.dispatch.services import cancel_ride
 from tests.realtime.sync import in_thread
 from tests.server import EXAMPLE, free_port, serving
 

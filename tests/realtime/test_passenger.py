@@ -6,7 +6,8 @@ import pytest
 
 from mobility.bookings import queries
 from mobility.bookings.models import Booking
-from mobility.bookings.services import SYSTEM, complete_ride, start_ride
+from mobility.bookings.services import SYSTEM
+from mobility.dispatch.driving import complete_ride, start_ride
 from mobility.models import Driver
 from tests.realtime.sync import in_thread
 from tests.server import EXAMPLE, serving

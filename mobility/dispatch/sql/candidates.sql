@@ -1,7 +1,8 @@
--- The nearest drivers who could be sent, in two steps. `near` walks the partial GiST index nearest first; its `<->` on
+-- The nearest drivers who could be asked, in two steps. `near` walks the partial GiST index nearest first; its `<->` on
 -- geography measures on the sphere, which errs by up to 6 in 1,000. `candidates` therefore measures the
 -- few it fetched again, exactly, on the spheroid. `reach` says how far the walk came and whether more were to be had:
 -- the order is certain for distances up to reach.certain_m, and the caller fetches more when that is not enough.
+-- What is looked up for each driver are scalar subqueries on purpose: as joins the planner could give up the index's order.
 near AS MATERIALIZED (
     SELECT l.driver_id, l.position,
         l.position::geography <-> ST_MakePoint(%(longitude)s, %(latitude)s)::geography AS sphere_m
@@ -13,6 +14,12 @@ near AS MATERIALIZED (
             l.position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography, %(radius_m)s)
         AND (%(vehicle_type)s::text IS NULL OR l.vehicle_type = %(vehicle_type)s)
         AND l.driver_id IS DISTINCT FROM (SELECT id FROM mobility_driver WHERE user_id = %(passenger_id)s)
+        AND l.driver_id <> ALL (ARRAY({{not_again}}))
+        AND (SELECT o.id FROM mobility_offer o WHERE o.driver_id = l.driver_id AND o.status = 'pending') IS NULL
+        AND (NOT %(asking)s
+            OR (SELECT d.auto_accept FROM mobility_driver d WHERE d.id = l.driver_id)
+            OR (SELECT p.lease_until FROM mobility_driver_presence p WHERE p.driver_id = l.driver_id)
+                > statement_timestamp())
     ORDER BY l.position::geography <-> ST_MakePoint(%(longitude)s, %(latitude)s)::geography
     LIMIT %(fetch)s
 ), reach AS (

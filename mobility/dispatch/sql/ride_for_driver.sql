@@ -1,0 +1,2 @@
+{{ride_of_offer}}
+WHERE o.id = %(offer_id)s

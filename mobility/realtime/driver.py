@@ -1,0 +1,210 @@
+"""The driver's socket: /ws/driver/<driver_id>/. It authorises, parses, calls one service and replies."""
+
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+
+from mobility.bookings.services import Actor
+from mobility.bookings.states import ActorRole
+from mobility.conf import knobs
+from mobility.delivery import groups
+from mobility.dispatch import driving, duty, offers
+from mobility.dispatch.inbox import inbox_after, read_state, ride_of_offer
+from mobility.dispatch.offers import RideRef
+from mobility.drivers.queries import own_driver
+from mobility.errors import Refusal
+from mobility.locations.services import report_positions
+from mobility.realtime import auth, driver_frames
+from mobility.realtime.database import in_database
+from mobility.realtime.frames import Frame, pong
+from mobility.realtime.limits import TokenBucket
+from mobility.realtime.protocol import (
+    AcceptRide,
+    CompleteRide,
+    DeclineRide,
+    DriverArrived,
+    GiveBackRide,
+    GoOffline,
+    GoOnline,
+    LocationUpdate,
+    NoShow,
+    Ping,
+    ResumeInbox,
+    RideRequestReceived,
+    StartRide,
+    parse_driver,
+)
+from mobility.realtime.socket import CLOSE_REPLACED, Socket
+
+log = structlog.get_logger(__name__)
+DRIVER_ID = re.compile(r"\+?[0-9]{1,19}\Z")
+# A driver who missed more than this is told the present state instead.
+RESUME_AT_MOST = 200
+_MOVES: dict[type, tuple[Any, str]] = {
+    DriverArrived: (driving.arrive_at_pickup, "driver_arrived"),
+    StartRide: (driving.start_ride, "ride_started"),
+    CompleteRide: (driving.complete_ride, "ride_completed"),
+    NoShow: (driving.report_no_show, "no_show"),
+}
+
+
+class DriverSocket(Socket):
+    """A driver's own and newest socket. `inbox_told` is the number in the driver's inbox this client was told last."""
+
+    driver_id: int
+    socket_id: UUID
+    inbox_told = 0
+
+    def check_path(self) -> None:
+        """The path names a driver, by number or phone; which one is looked up once we know who is speaking."""
+        self._named: str = self.scope["url_route"]["kwargs"]["driver_id"].removesuffix("/")
+        if not DRIVER_ID.fullmatch(self._named):
+            raise Refusal("bad_driver_id")
+
+    async def admit(self) -> None:
+        """Only the driver themselves."""
+        if self.principal.is_guest:
+            raise Refusal("unauthenticated")
+        mine = await in_database(own_driver, self.principal.user_id, self._named)
+        if mine is None:
+            raise Refusal("forbidden", "This is not your driver's account.")
+        self.driver_id, self.socket_id = mine.id, uuid4()
+        self._confirms = auth.subprotocol(self.scope) is not None
+        self._positions = TokenBucket(knobs().positions_per_s, knobs().positions_burst)
+
+    async def opened(self) -> None:
+        """Take the place of an older socket, greet, and tell where the driver stands. Joins first and reads after."""
+        await self.join(groups.driver(self.driver_id))
+        async with self._turn:
+            await in_database(duty.connect_driver, self.driver_id, self.socket_id)
+            log.info("driver_connected", driver_id=self.driver_id)
+            await self.tell(driver_frames.connection_established(self.driver_id))
+            await self._tell_state()
+
+    def budget_of(self, text: str | None) -> TokenBucket:
+        """Positions have a budget of their own, so that a stream of them never costs a driver their answer."""
+        return self._positions if text is not None and '"location_update"' in text else super().budget_of(text)
+
+    async def frame(self, text: str) -> None:
+        """One command."""
+        command = parse_driver(text)
+        if isinstance(command, Ping):
+            await self.tell(pong())
+            return
+        async with self._turn:
+            if isinstance(command, ResumeInbox):
+                await self._resume(command.last_inbox_seq)
+                return
+            for told in await in_database(self._obey, command):
+                await self.tell(told)
+            await self._tell_inbox()
+
+    async def hinted(self, message: dict[str, Any]) -> None:
+        """There is something in the inbox, or another socket has taken this one's place."""
+        if message["type"] == "driver.replaced":
+            # The hint may be an old one: the row says whose turn it is.
+            if message["by"] != str(self.socket_id) and await in_database(
+                duty.renew_presence, {self.driver_id: self.socket_id}
+            ):
+                log.info("driver_replaced", driver_id=self.driver_id)
+                await self.close(CLOSE_REPLACED)
+        elif message["inbox_seq"] > self.inbox_told:
+            await self._tell_inbox()
+
+    def ended(self) -> None:
+        """Note it. The driver's presence is a lease and ends by itself."""
+        if hasattr(self, "driver_id"):
+            log.info("driver_disconnected", driver_id=self.driver_id)
+
+    # --- commands ------------------------------------------------------------------------------------------------
+
+    def _obey(self, command: Any) -> list[Frame]:
+        """Do what a command says; what it is answered with beside the inbox."""
+        self.require_still_allowed()
+        match command:
+            case LocationUpdate():
+                report_positions(self.driver_id, command.reports())
+                return []
+            case GoOnline() | GoOffline():
+                return [self._change_duty(command)]
+            case AcceptRide() | DeclineRide() | RideRequestReceived():
+                return self._answer_request(command)
+        return self._move(command)
+
+    def _change_duty(self, command: GoOnline | GoOffline) -> Frame:
+        if isinstance(command, GoOffline):
+            duty.go_offline(self.driver_id)
+        else:
+            duty.go_online(self.driver_id, command.auto_accept)
+            if command.auto_accept:
+                duty.take_open_request(self.driver_id)
+        return driver_frames.driver_state(*read_state(self.driver_id))
+
+    def _answer_request(self, command: AcceptRide | DeclineRide | RideRequestReceived) -> list[Frame]:
+        if isinstance(command, AcceptRide):
+            return self._accept(command.ref)
+        if isinstance(command, RideRequestReceived):
+            return [driver_frames.request_acknowledged(offers.acknowledge_offer(self.driver_id, command.ref))]
+        offer = offers.offer_of(self.driver_id, command.ref)
+        offers.decline_offer(self.driver_id, RideRef(booking_id=offer.booking_id), command.reason or "")
+        return [driver_frames.request_declined(offer)]
+
+    def _accept(self, ref: RideRef) -> list[Frame]:
+        booking_id = offers.accept_offer(self.driver_id, ref)
+        news = inbox_after(self.driver_id, self.inbox_told)
+        if any(row.kind == "ride_assigned" and row.about_booking_id == booking_id for row in news):
+            return []  # the inbox says it
+        offer = offers.offer_of(self.driver_id, RideRef(booking_id=booking_id))
+        return [driver_frames.ride_assigned(ride_of_offer(offer.id), self.inbox_told)]
+
+    def _move(self, command: Any) -> list[Frame]:
+        offer = offers.offer_of(self.driver_id, command.ref)
+        if isinstance(command, GiveBackRide):
+            driving.give_back_ride(offer.booking_id, self._actor, self.driver_id, command.reason or "")
+            return []  # the inbox says it
+        service, kind = _MOVES[type(command)]
+        service(offer.booking_id, self._actor, self.driver_id)
+        return [driver_frames.moved(kind, ride_of_offer(offer.id))]
+
+    @property
+    def _actor(self) -> Actor:
+        return Actor(self.principal.user_id, ActorRole.DRIVER)
+
+    # --- telling -------------------------------------------------------------------------------------------------
+
+    async def _tell_state(self) -> None:
+        """The snapshot, and the fixed messages of it for apps that don't know `driver_state`."""
+        state, ride, request = await in_database(read_state, self.driver_id)
+        self.inbox_told = state.inbox_seq
+        await self.tell(driver_frames.driver_state(state, ride, request))
+        if ride is not None:
+            await self.tell(driver_frames.ride_assigned(ride, state.inbox_seq))
+        if request is not None:
+            await self._tell_request(driver_frames.ride_request(request, state.inbox_seq), request.offer_id)
+
+    async def _tell_inbox(self) -> None:
+        """Everything in the inbox that this client has not been told, in order."""
+        while news := await in_database(inbox_after, self.driver_id, self.inbox_told):
+            for row in news:
+                for told in driver_frames.of_inbox(row):
+                    if told["type"] == "ride_request":
+                        await self._tell_request(told, row.offer_id)
+                    else:
+                        await self.tell(told)
+                self.inbox_told = row.inbox_seq
+
+    async def _tell_request(self, frame: Frame, offer_id: int) -> None:
+        """Ask. An app that confirms what it receives starts the clock itself; for others it starts with the writing."""
+        await self.tell(frame)
+        if not self._confirms:
+            await in_database(offers.mark_delivered, self.driver_id, offer_id)
+
+    async def _resume(self, last_inbox_seq: int) -> None:
+        await in_database(self.require_still_allowed)
+        if self.inbox_told - last_inbox_seq not in range(RESUME_AT_MOST + 1):
+            await self._tell_state()
+            return
+        self.inbox_told = last_inbox_seq
+        await self._tell_inbox()
