@@ -23,6 +23,21 @@ def one_process_without_redis(**_: Any) -> list[CheckMessage]:
     return []
 
 
+@register()
+def somebody_dispatches(**_: Any) -> list[CheckMessage]:
+    """Without Redis a dispatcher elsewhere could not reach this server's sockets, so the server must be its own."""
+    if not settings.MOBILITY.dispatcher and not settings.REDIS_URL:
+        return [
+            Error(
+                "CARECONNECT_DISPATCHER=no without REDIS_URL: no other process could tell this server's sockets what "
+                "became of their rides.",
+                hint="Set REDIS_URL and run `manage.py dispatcher`, or leave CARECONNECT_DISPATCHER on.",
+                id="mobility.E002",
+            )
+        ]
+    return []
+
+
 @register(Tags.database)
 def application_role_owns_nothing(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """The role the service connects as must not be able to change or empty its tables."""

@@ -71,6 +71,8 @@ def _body(error: Exception) -> dict[str, Any]:
 
 def _refusal(refused: Refusal) -> dict[str, Any]:
     members = refused.details | ({"field": refused.field} if refused.field else {})
+    if "status" in members:  # in a problem that is HTTP's own
+        members["ride_status"] = members.pop("status")
     return problem(refused.code, refused.message, **members)
 
 

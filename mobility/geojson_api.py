@@ -43,7 +43,10 @@ class PositionField(GeometryField):
 
 
 class FeatureSerializer(GeoFeatureModelSerializer):
-    """A row as a GeoJSON Feature whose geometry need not be a column of its own table."""
+    """A row as a GeoJSON Feature whose geometry need not be a column of its own table.
+
+    `Meta.optional_fields` are members that not every reader gets; the schema does not require them.
+    """
 
 
 class FeatureSchema(OpenApiSerializerExtension):
@@ -56,6 +59,7 @@ class FeatureSchema(OpenApiSerializerExtension):
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         """`id`, `type` and `geometry` on top, everything else inside `properties`."""
         properties = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)["properties"]
+        optional = set(getattr(self.target.Meta, "optional_fields", ()))
         return {
             "type": "object",
             "required": ["id", "type", "geometry", "properties"],
@@ -63,7 +67,9 @@ class FeatureSchema(OpenApiSerializerExtension):
                 "type": {"type": "string", "pattern": "^Feature$"},
                 "id": properties.pop(self.target.Meta.id_field),
                 "geometry": properties.pop(self.target.Meta.geo_field),
-                "properties": {"type": "object", "properties": properties, "required": sorted(properties)},
+                "properties": {
+                    "type": "object", "properties": properties, "required": sorted(set(properties) - optional),
+                },
             },
         }
 

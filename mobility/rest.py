@@ -86,6 +86,19 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class WholeNumberField(serializers.IntegerField):
+    """A JSON number without a fraction that fits the database; no text that looks like one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"min_value": 1, "max_value": 2**63 - 1} | options)
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number."""
+        if type(data) is not int:
+            self.fail("invalid")
+        return data
+
+
 class GeoJSONRenderer(renderers.JSONRenderer):
     """JSON under the name GeoJSON has (RFC 7946)."""
 
@@ -135,6 +148,10 @@ class ProblemBody(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.ChoiceField(choices=sorted(ANSWERS))
     field = serializers.CharField(required=False)
+    ride_status = serializers.CharField(required=False, help_text="Where the ride stands, when that is the reason.")
+    allowed = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="What the ride's state allows instead."
+    )
     errors = serializers.ListField(  # type: ignore[assignment]
         child=serializers.DictField(), required=False, help_text="All wrong fields."
     )

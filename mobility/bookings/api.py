@@ -1,8 +1,9 @@
-"""Rides over REST: read only. A ride is asked for, and moves, over its socket."""
+"""Rides in a list over REST, and what a ride looks like there. One ride, and what operators do with it, stand in
+mobility/dispatch/api.py."""
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,14 +12,14 @@ from rest_framework_gis.fields import GeometryField
 from geo import params
 from geo.coordinates import from_point
 from geo.geojson import line_geometry
-from mobility.bookings.listing import booking_with_log, bookings_page
+from mobility.bookings.listing import bookings_page
 from mobility.bookings.models import Booking, RideEvent
 from mobility.bookings.states import Status
 from mobility.drivers.models import Driver
-from mobility.errors import Refusal
 from mobility.geojson_api import GEO_JSON, PAGE_PARAMETERS, FeatureSerializer, collection_body, feature_collection
 from mobility.people.api import MaskedPhoneField
 from mobility.people.authentication import user_of
+from mobility.people.permissions import is_operator
 from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT = 100
@@ -78,13 +79,36 @@ class BookingFeature(FeatureSerializer):
         fields = [
             "id", "ride_id", "status", "seq", "passenger_phone", "driver", "pickup_address", "dropoff_address",
             "vehicle_type", "notes", "distance_m", "distance_origin", "duration_s", "fare_amount", "fare_currency",
-            "fare_origin", "requested_at", "confirmed_at", "arrived_at", "started_at", "completed_at",
-            "unfulfilled_at", "no_show_at", "cancelled_at", "cancelled_by", "cancellation_reason",
+            "fare_origin", "requested_at", "search_until", "confirmed_at", "arrived_at", "no_show_from", "started_at",
+            "completed_at", "unfulfilled_at", "no_show_at", "cancelled_at", "cancelled_by", "cancellation_reason",
         ]  # fmt: skip
+        extra_kwargs = {
+            "search_until": {"help_text": "When the search ends unless a driver accepts before."},
+            "no_show_from": {"help_text": "From when the driver may report that nobody came to the pickup."},
+        }
 
     def get_fare_amount(self, booking: Booking) -> float | None:
         """The minor units of the booking as whole currency."""
         return None if booking.fare_minor is None else booking.fare_minor / 100
+
+
+class AttentionField(serializers.DateTimeField):
+    """Since when a ride needs an operator's eye."""
+
+    def __init__(self, **options: Any) -> None:
+        text = "Operators only: since when the ride needs their eye, because its driver went silent on the way."
+        super().__init__(**{"read_only": True, "allow_null": True, "help_text": text} | options)
+
+
+@extend_schema_serializer(component_name="BookingFeature")
+class OperatorBookingFeature(BookingFeature):
+    """A ride as a GeoJSON Feature."""
+
+    attention_since = AttentionField()
+
+    class Meta(BookingFeature.Meta):
+        fields = [*BookingFeature.Meta.fields, "attention_since"]
+        optional_fields = ["attention_since"]
 
 
 class BookingDetailFeature(BookingFeature):
@@ -96,7 +120,7 @@ class BookingDetailFeature(BookingFeature):
         fields = [*BookingFeature.Meta.fields, "events"]
 
 
-_FEATURE = {
+FEATURE_EXAMPLE: dict[str, Any] = {
     "id": 1,
     "type": "Feature",
     "geometry": {"type": "LineString", "coordinates": [[28.0473, -26.2041], [28.1473, -26.1041]]},
@@ -109,18 +133,11 @@ _FEATURE = {
         "pickup_address": "123 Main St, Johannesburg", "dropoff_address": "456 Oak St, Johannesburg",
         "vehicle_type": None, "notes": "", "distance_m": 12500.0, "distance_origin": "client", "duration_s": 1500.0,
         "fare_amount": 150.0, "fare_currency": "ZAR", "fare_origin": "client",
-        "requested_at": "2026-01-01T08:00:00Z", "confirmed_at": "2026-01-01T08:00:00Z", "arrived_at": None,
-        "started_at": None, "completed_at": None, "unfulfilled_at": None, "no_show_at": None, "cancelled_at": None,
+        "requested_at": "2026-01-01T08:00:00Z", "search_until": "2026-01-01T08:01:30Z",
+        "confirmed_at": "2026-01-01T08:00:00Z", "arrived_at": None, "no_show_from": None, "started_at": None, "completed_at": None, "unfulfilled_at": None, "no_show_at": None, "cancelled_at": None,
         "cancelled_by": None, "cancellation_reason": "",
     },
 }  # fmt: skip
-_EVENTS = [
-    {"seq": 1, "event": "ride_requested", "from_status": "", "to_status": "pending", "actor_role": "passenger",
-     "occurred_at": "2026-01-01T08:00:00Z", "payload": {}},
-    {"seq": 2, "event": "driver_assigned", "from_status": "pending", "to_status": "confirmed", "actor_role": "system",
-     "occurred_at": "2026-01-01T08:00:00Z", "payload": {"driver_id": 1}},
-]  # fmt: skip
-_DETAIL = _FEATURE | {"properties": dict(_FEATURE["properties"]) | {"events": _EVENTS}}  # type: ignore[call-overload]
 
 
 class BookingsView(PersonalView):
@@ -133,42 +150,33 @@ class BookingsView(PersonalView):
         operation_id="bookings", tags=["rides"], summary="One's own rides, newest first, as GeoJSON",
         parameters=[
             OpenApiParameter("status", str, description=f"One or several, with commas: {', '.join(Status.values)}."),
+            OpenApiParameter(
+                "attention", bool,
+                description="Operators only. true: rides that need an operator's eye, because the driver went silent on"
+                " the way; false: all others.",
+            ),
             OpenApiParameter("limit", int, description=f"Rides a page; default {DEFAULT_LIMIT}, at most {MAX_LIMIT}."),
             *PAGE_PARAMETERS,
         ],
-        responses={(200, GEO_JSON): collection_body(BookingFeature, "BookingCollection")},
+        responses={(200, GEO_JSON): collection_body(OperatorBookingFeature, "BookingCollection")},
         examples=[
             OpenApiExample(
                 "One ride",
-                {"type": "FeatureCollection", "features": [_FEATURE], "numberReturned": 1, "next": None},
+                {"type": "FeatureCollection", "features": [FEATURE_EXAMPLE], "numberReturned": 1, "next": None},
                 media_type=GEO_JSON,
             )
         ],
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """The rides whose passenger one is; operators see all rides. `next` is the address of the following page."""
-        query = query_of(request, "status", "limit", "cursor")
+        user = user_of(request)
+        operator = is_operator(user)
+        query = query_of(request, "status", "limit", "cursor", *(["attention"] if operator else []))
         statuses = params.choices(query, "status", Status.values)
         limit = params.limit(query, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
-        page = bookings_page(user_of(request), statuses, limit, query.get("cursor"))
-        return Response(feature_collection(request, query, page, BookingFeature))
+        page = bookings_page(
+            user, statuses, limit, query.get("cursor"), attention=params.flag(query, "attention")
+        )
+        kind = OperatorBookingFeature if operator else BookingFeature
+        return Response(feature_collection(request, query, page, kind))
 
-
-class BookingView(PersonalView):
-    """One ride."""
-
-    renderer_classes = (GeoJSONRenderer,)
-
-    @documented(
-        "invalid_parameter", "unauthenticated", "not_found",
-        operation_id="booking", tags=["rides"], summary="One of one's own rides with its log",
-        responses={(200, GEO_JSON): BookingDetailFeature},
-        examples=[OpenApiExample("A ride", _DETAIL, media_type=GEO_JSON)],
-    )  # fmt: skip
-    def get(self, request: Request, pk: int) -> Response:
-        """The ride with this id. Another passenger's ride answers like one that does not exist."""
-        query_of(request)
-        booking = booking_with_log(user_of(request), pk)
-        if booking is None:
-            raise Refusal("not_found")
-        return Response(BookingDetailFeature(booking).data)

@@ -83,6 +83,13 @@ async def subscribe_again() -> None:
             return
 
 
+async def drained() -> None:
+    """Wait until what was handed over to be published is; each is bounded in time."""
+    await asyncio.sleep(0)  # what another thread handed to the loop
+    if _tasks:
+        await asyncio.wait(_tasks, timeout=2 * LAYER_TIMEOUT_S)
+
+
 def _tell(group: str, message: Message) -> None:
     _tell_here(group, message)
     if settings.REDIS_URL:

@@ -14,6 +14,11 @@ FIRST_FETCH = 16
 WAITING_FETCH = 100
 
 
+def first_fetch(wanted: int) -> int:
+    """How many to fetch at first for so many wanted."""
+    return max(FIRST_FETCH, 3 * wanted)
+
+
 class Candidate(NamedTuple):
     """A driver who could be asked, and how far away they are: metres on the spheroid."""
 
@@ -101,11 +106,21 @@ def params_of(search: Search) -> dict[str, Any]:
 
 
 def nearest_to(search: Search, fetch: int) -> Candidates:
-    """The nearest drivers who could be asked for a ride, at most `fetch`, one statement."""
-    return _nearest(params_of(search) | {"count": fetch, "fetch": fetch})
+    """The nearest drivers who could be asked for a ride, out of `fetch` or more: enough for a wave, if there are."""
+    return _nearest(params_of(search), knobs().candidate_count, fetch)
 
 
-def _nearest(params: dict[str, Any]) -> Candidates:
+def _nearest(params: dict[str, Any], wanted: int, fetch: int) -> Candidates:
+    """One statement in nearly every case: only when the drivers it fetched lie too close together to be sure of the
+    order of those wanted is it repeated with more."""
+    while True:
+        nearest = _fetched(params | {"fetch": fetch})
+        if len(nearest.found) >= wanted or not nearest.more:
+            return nearest
+        fetch *= 4
+
+
+def _fetched(params: dict[str, Any]) -> Candidates:
     found = rows("dispatch/sql/nearest", params)
     certain = [
         Candidate(r.driver_id, r.distance_m, LatLon(r.latitude, r.longitude))
@@ -126,19 +141,13 @@ def nearest_available(
 ) -> list[Candidate]:
     """The nearest drivers who could be sent, nearest first: available, verified, fresh, within the radius, not asked.
 
-    `count` and `radius_m` default to the settings. Never the passenger themselves. One statement in nearly every case:
-    only when the drivers it fetched lie too close together to be sure of their order is it repeated with more.
+    `count` and `radius_m` default to the settings. Never the passenger themselves.
     """
     wanted = knobs().candidate_count if count is None else count
     params = search_params(
         pickup, passenger_id=passenger_id, vehicle_type=vehicle_type, radius_m=radius_m, asking=asking
     )
-    params |= {"count": wanted, "fetch": max(FIRST_FETCH, 3 * wanted)}
-    while True:
-        nearest = _nearest(params)
-        if len(nearest.found) >= wanted or not nearest.more:
-            return nearest.found
-        params["fetch"] *= 4
+    return _nearest(params, wanted, first_fetch(wanted)).found[:wanted]
 
 
 def anybody_left(search: Search) -> bool:

@@ -10,7 +10,7 @@ from geo.coordinates import LatLon
 from mobility import events
 from mobility.bookings import services as bookings
 from mobility.conf import knobs
-from mobility.dispatch.queries import FIRST_FETCH, Candidate, Search, anybody_left, params_of
+from mobility.dispatch.queries import Candidate, Search, anybody_left, first_fetch, params_of
 from mobility.dispatch.states import OfferStatus, Outcome
 from mobility.dispatch.strategies import strategy
 from mobility.transactions import rows
@@ -67,7 +67,8 @@ def _wait(search: Search, retry_s: float) -> None:
 
 def top_up(search: Search, places: int) -> None:
     """Ask further drivers in a wave that is under way, for places that were lost to undelivered requests."""
-    asked = ask(search, strategy().drivers_for(search, FIRST_FETCH).found, places) if places > 0 else []
+    fetch = first_fetch(knobs().candidate_count)
+    asked = ask(search, strategy().drivers_for(search, fetch).found, places) if places > 0 else []
     if not asked:
         schedule(search.booking_id, search.rounds)
         return
@@ -91,7 +92,7 @@ def _ask_the_best(search: Search) -> tuple[list[Any], bool]:
 
     Drivers whom other transactions hold are passed over, and more are fetched when that were all.
     """
-    fetch = FIRST_FETCH
+    fetch = first_fetch(knobs().candidate_count)
     while True:
         candidates = strategy().drivers_for(search, fetch)
         asked = ask(search, candidates.found, knobs().candidate_count)

@@ -17,14 +17,13 @@ from django.utils.safestring import SafeString, mark_safe
 from mobility.errors import Refusal
 from mobility.people.admin_site import site
 from mobility.people.models import Role, User
-from mobility.people.phones import masked_phone, normalised_phone
+from mobility.people.phones import masked_phone, normalised_phone, without_phone
 from mobility.people.services import checked_username, save_account, suspend_user
 
 
 def masked_name(user: User) -> str:
     """What to call a user in a list: the name, or the username unless that is a phone number."""
-    name = user.display_name
-    return masked_phone(name) if normalised_phone(name) else name
+    return without_phone(user.display_name)
 
 
 class NamelessCheckbox(admin.ModelAdmin):

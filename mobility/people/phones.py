@@ -28,6 +28,11 @@ def checked_phone(text: str) -> str:
     return phone
 
 
+def without_phone(name: str) -> str:
+    """A name to show; masked where somebody wrote a phone number in its place."""
+    return masked_phone(name) if normalised_phone(name) else name
+
+
 def masked_phone(phone: str) -> str:
     """The number with all but its beginning and its last two characters hidden: `+27*******89`."""
     if len(phone) < 6:

@@ -149,7 +149,7 @@ def test_the_query_walks_the_partial_index_nearest_first(committed_db, admin_url
         _bulk_load(admin, 20_000)
     with connection.cursor() as cursor:
         cursor.execute("SET plan_cache_mode = force_generic_plan")
-        params = search_params(JOHANNESBURG, asking=False) | {"count": 5}
+        params = search_params(JOHANNESBURG, asking=False)
         names = list(params)
         text = sql("dispatch/sql/nearest")
         for n, name in enumerate(names, 1):
@@ -209,7 +209,7 @@ def test_hot_statements_are_prepared(committed_db):
     """psycopg prepares nothing when its threshold is None, which is what Django sets by default."""
     from mobility.transactions import rows
 
-    rows("dispatch/sql/nearest", search_params(JOHANNESBURG) | {"count": 5})
+    rows("dispatch/sql/nearest", search_params(JOHANNESBURG))
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%near AS MATERIALIZED%'")
         assert cursor.fetchone() == (1,)

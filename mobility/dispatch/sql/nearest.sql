@@ -3,4 +3,3 @@ SELECT c.driver_id, c.distance_m, ST_Y(c.position) AS latitude, ST_X(c.position)
     reach.fetched, reach.certain_m
 FROM candidates c, reach
 ORDER BY c.distance_m, c.driver_id
-LIMIT %(count)s

@@ -1,11 +1,13 @@
 -- Close the offers of a ride whose time has run out: undelivered ones cost their drivers nothing, unanswered ones are
--- missed. The caller holds the ride's row. One row a driver, with the misses in a row that it makes.
+-- missed. What ends only because the search does is neither, and stays for the caller. The caller holds the ride's row.
+-- One row a driver, with the misses in a row that it makes.
 WITH due AS (
     UPDATE mobility_offer
     SET status = CASE WHEN delivered_at IS NULL THEN 'withdrawn' ELSE 'expired' END,
         reason = CASE WHEN delivered_at IS NULL THEN 'undelivered' END,
         settled_at = statement_timestamp()
     WHERE booking_id = %(booking_id)s AND status = 'pending' AND due_at <= statement_timestamp()
+        AND due_at < (SELECT search_until FROM mobility_booking WHERE id = %(booking_id)s)
     RETURNING id, booking_id, driver_id, status
 ), closed AS (
     UPDATE mobility_driver d
