@@ -17,8 +17,8 @@ from mobility.bookings.services import SYSTEM
 from mobility.bookings.states import Status
 from mobility.conf import knobs
 from mobility.dispatch.driving import release_driver
-from mobility.dispatch.offers import settle_due, withdraw_offers
-from mobility.dispatch.rounds import next_round, schedule, search_of, top_up
+from mobility.dispatch.offers import settle_due
+from mobility.dispatch.rounds import next_round, schedule, search_of, top_up, withdraw_offers
 from mobility.dispatch.states import CloseReason
 from mobility.transactions import rows, state_change
 

@@ -8,7 +8,8 @@ from django.db import IntegrityError, transaction
 
 from mobility import events
 from mobility.conf import knobs
-from mobility.dispatch.offers import RideRef, accept_offer, go_on_searching, withdraw_offers
+from mobility.dispatch.offers import RideRef, accept_offer, go_on_searching
+from mobility.dispatch.rounds import withdraw_offers
 from mobility.dispatch.states import CloseReason
 from mobility.drivers.models import Driver, DriverStatus
 from mobility.errors import Refusal

@@ -160,15 +160,6 @@ def mark_delivered(driver_id: int, offer_id: int) -> None:
     rows("dispatch/sql/delivered", {"driver_id": driver_id, "offer_id": offer_id, "offer_ttl_s": knobs().offer_ttl_s})
 
 
-def withdraw_offers(booking_id: int, reason: CloseReason, driver_id: int | None = None) -> int:
-    """Take back a ride's open offers (or one driver's), telling the drivers; how many. The caller holds the ride."""
-    told = rows("dispatch/sql/withdraw", {"booking_id": booking_id, "reason": reason.value, "driver_id": driver_id})
-    for row in told:
-        events.publish(events.DriverTold(row.driver_id, row.inbox_seq))
-        events.publish(events.DriverFreed(row.driver_id))
-    return len(told)
-
-
 def settle_due(booking_id: int) -> int:
     """Close what has run out of a ride's offers; how many places undelivered requests left. The caller holds the ride.
 

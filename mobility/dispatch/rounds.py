@@ -11,7 +11,7 @@ from mobility import events
 from mobility.bookings import services as bookings
 from mobility.conf import knobs
 from mobility.dispatch.queries import Candidate, Search, anybody_left, first_fetch, params_of
-from mobility.dispatch.states import OfferStatus, Outcome
+from mobility.dispatch.states import CloseReason, OfferStatus, Outcome
 from mobility.dispatch.strategies import strategy
 from mobility.transactions import rows
 
@@ -107,7 +107,8 @@ def _ask_the_best(search: Search) -> tuple[list[Any], bool]:
 def ask(search: Search, candidates: list[Candidate], places: int) -> list[Any]:
     """Offer the ride to the first `places` of the candidates who can be had; the rows of ask.sql, facts published.
 
-    Where one of them takes rides by themselves they are bound at once and nobody else is asked.
+    Where one of them takes rides by themselves they are bound at once and nobody else is asked; whoever is being asked
+    already hears that the ride is taken.
     """
     if not candidates:
         return []
@@ -134,7 +135,17 @@ def ask(search: Search, candidates: list[Candidate], places: int) -> list[Any]:
         events.publish(events.DriverTold(row.driver_id, row.inbox_seq))
         if row.status == OfferStatus.ACCEPTED:
             bookings.publish_assignment(search.booking_id, search.ride_id, search.passenger_id, row)
+            withdraw_offers(search.booking_id, CloseReason.TAKEN)
     return asked
+
+
+def withdraw_offers(booking_id: int, reason: CloseReason, driver_id: int | None = None) -> int:
+    """Take back a ride's open offers (or one driver's), telling the drivers; how many. The caller holds the ride."""
+    told = rows("dispatch/sql/withdraw", {"booking_id": booking_id, "reason": reason.value, "driver_id": driver_id})
+    for row in told:
+        events.publish(events.DriverTold(row.driver_id, row.inbox_seq))
+        events.publish(events.DriverFreed(row.driver_id))
+    return len(told)
 
 
 def schedule(booking_id: int, rounds: int, retry_s: float | None = None) -> None:

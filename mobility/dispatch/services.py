@@ -16,9 +16,8 @@ from mobility.bookings.services import Actor, RideRequest
 from mobility.bookings.states import LIVE, TERMINAL, ActorRole, EventName, Status, allowed_commands
 from mobility.conf import knobs
 from mobility.dispatch.driving import free_driver, release_driver, tell_its_driver
-from mobility.dispatch.offers import withdraw_offers
 from mobility.dispatch.queries import Search, idle_driver, nearest_available
-from mobility.dispatch.rounds import ask_driver, next_round, search_of
+from mobility.dispatch.rounds import ask_driver, next_round, search_of, withdraw_offers
 from mobility.dispatch.states import CloseReason
 from mobility.dispatch.strategies import strategy
 from mobility.drivers.models import Driver, DriverStatus, InboxKind
