@@ -18,6 +18,8 @@ from mobility.transactions import rows
 log = structlog.get_logger(__name__)
 # After so long a ride is looked at again whose drivers were all held by other transactions: those take milliseconds.
 SOON_S = 0.1
+# The ride id of searches that only warm a connection up and are taken back.
+WARM_UP = "warm-up"
 
 
 class RoundResult(NamedTuple):
@@ -165,6 +167,8 @@ def _explain(search: Search, outcome: Outcome) -> None:
             "listed": knobs().explained_drivers,
         },
     )
+    if search.ride_id == WARM_UP:
+        return
     log.info(
         "candidates", ride_id=search.ride_id, booking_id=search.booking_id, round=search.rounds + 1,
         outcome=outcome.value,

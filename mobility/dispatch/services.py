@@ -17,7 +17,7 @@ from mobility.bookings.states import LIVE, TERMINAL, ActorRole, EventName, Statu
 from mobility.conf import knobs
 from mobility.dispatch.driving import free_driver, release_driver, tell_its_driver
 from mobility.dispatch.queries import Search, idle_driver, nearest_available
-from mobility.dispatch.rounds import ask_driver, next_round, search_of, withdraw_offers
+from mobility.dispatch.rounds import WARM_UP, ask_driver, next_round, search_of, withdraw_offers
 from mobility.dispatch.states import CloseReason
 from mobility.dispatch.strategies import strategy
 from mobility.drivers.models import Driver, DriverStatus, InboxKind
@@ -216,7 +216,7 @@ def warm_up() -> None:
     with transaction.atomic():
         new = bookings.insert_booking(None, f"warm-up-{uuid4().hex}", RideRequest(nowhere, nowhere))
         if new is not None:
-            next_round(Search(new.id, "warm-up", None, nowhere, None))
+            next_round(Search(new.id, WARM_UP, None, nowhere, None))
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         transaction.set_rollback(True)

@@ -51,11 +51,16 @@ _MOVES: dict[type, tuple[Any, str]] = {
 
 
 class DriverSocket(Socket):
-    """A driver's own and newest socket. `inbox_told` is the number in the driver's inbox this client was told last."""
+    """A driver's own and newest socket.
+
+    `inbox_told` is the number in the driver's inbox this client was told last; `is_present`, that the driver's presence has
+    this socket's name.
+    """
 
     driver_id: int
     socket_id: UUID
     inbox_told = 0
+    is_present = False
 
     def check_path(self) -> None:
         """The path names a driver, by number or phone; which one is looked up once we know who is speaking."""
@@ -79,6 +84,7 @@ class DriverSocket(Socket):
         await self.join(groups.driver(self.driver_id))
         async with self._turn:
             await in_database(duty.connect_driver, self.driver_id, self.socket_id)
+            self.is_present = True
             log.info("driver_connected", driver_id=self.driver_id)
             await self.tell(driver_frames.connection_established(self.driver_id))
             await self._tell_state()

@@ -36,7 +36,7 @@ def _drivers() -> list[DriverSocket]:
 
 async def keep_presence() -> None:
     """Extend the leases of the drivers connected here; close a socket that a newer one has taken the place of."""
-    open_now = {socket.driver_id: socket for socket in _drivers()}
+    open_now = {socket.driver_id: socket for socket in _drivers() if socket.is_present}
     if not open_now:
         return
     replaced = await in_database(renew_presence, {driver: s.socket_id for driver, s in open_now.items()})

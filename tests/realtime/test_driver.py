@@ -279,7 +279,7 @@ async def test_an_app_that_confirms_starts_the_countdown_itself(tmp_path, fleet)
 
 async def test_what_is_not_confirmed_is_withdrawn_costs_nothing_and_the_next_takes_the_place(tmp_path, fleet):
     near, far = await fleet.driver(), await fleet.driver(north_m=500)
-    one = {"CARECONNECT_DELIVERY_TIMEOUT_S": "0.4", "CARECONNECT_CANDIDATE_COUNT": "1"}
+    one = {"CARECONNECT_DELIVERY_TIMEOUT_S": "2", "CARECONNECT_CANDIDATE_COUNT": "1"}
     with serving(tmp_path, **one) as server:
         async with (
             fleet.socket(server, near, confirms=True) as deaf,
@@ -790,3 +790,40 @@ async def test_one_driver_accepts_50_rides(tmp_path, fleet):
             assert (answers["ride_assigned"], answers["error"]) == (1, 49)
     assert await in_thread(Booking.objects.filter(status="confirmed").count) == 1
     assert await in_thread(Booking.objects.filter(status="pending").count) == 49
+
+
+# --- what cannot be understood -------------------------------------------------------------------------------------
+
+BAD = [
+    ("{", "invalid_json", None),
+    ("[]", "not_an_object", None),
+    (b'{"type": "ping"}', "binary_frame", None),
+    ('{"type": "find_driver"}', "unknown_type", None),
+    ('{"ride_id": "12345"}', "missing_field", "type"),
+    ('{"type": "accept_ride"}', "missing_field", None),
+    ('{"type": "accept_ride", "ride_id": 12345}', "invalid_field", "ride_id"),
+    ('{"type": "accept_ride", "ride_id": "a b"}', "invalid_field", "ride_id"),
+    ('{"type": "accept_ride", "ride_id": "a\\n"}', "invalid_field", "ride_id"),
+    ('{"type": "accept_ride", "booking_id": 0}', "invalid_field", "booking_id"),
+    ('{"type": "accept_ride", "booking_id": 1e30}', "invalid_field", "booking_id"),
+    ('{"type": "accept_ride", "ride_id": "1", "status": "x"}', "forbidden_field", "status"),
+    ('{"type": "decline_ride", "ride_id": "1", "reason": ' + '"' + "x" * 301 + '"}', "invalid_field", "reason"),
+    ('{"type": "go_online", "auto_accept": "yes"}', "invalid_field", "auto_accept"),
+    ('{"type": "go_online", "verified": true}', "forbidden_field", "verified"),
+    ('{"type": "location_update", "latitude": NaN, "longitude": 28}', "invalid_json", None),
+    ('{"type": "location_update", "latitude": 1e400, "longitude": 28}', "invalid_field", "latitude"),
+    ('{"type": "resume", "last_inbox_seq": -1}', "invalid_field", "last_inbox_seq"),
+    ('{"type": "resume"}', "missing_field", "last_inbox_seq"),
+    ('{"type": "ping", "type": "go_offline"}', "duplicate_field", None),
+]
+
+
+async def test_what_cannot_be_understood_is_answered_and_changes_nothing(server, fleet):
+    driver = await fleet.driver()
+    async with fleet.socket(server, driver) as app:
+        for frame, code, field in BAD:
+            told = await app.ask(frame)
+            assert (told["type"], told["code"], told.get("field")) == ("error", code, field), frame
+        await app.quiet()
+    after = await in_thread(Driver.objects.get)
+    assert (after.status, after.auto_accept, after.inbox_seq) == ("available", False, 0)

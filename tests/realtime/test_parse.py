@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobility.realtime.protocol import FindDriver, Misunderstood, Ping, parse_passenger
+from mobility.realtime.protocol import DRIVER_TYPES, FindDriver, Misunderstood, Ping, parse_driver, parse_passenger
 from tests.server import EXAMPLE
 
 anything = st.recursive(
@@ -48,3 +48,38 @@ def test_whole_numbers_are_numbers():
 
 def test_money_keeps_its_cents():
     assert str(parse_passenger(json.dumps(EXAMPLE | {"fare_amount": 85.1})).request().fare_amount) == "85.10"
+
+
+FIELDS = [
+    "ride_id", "booking_id", "reason", "auto_accept", "latitude", "longitude", "heading", "speed", "accuracy_m",
+    "recorded_at", "updates", "last_inbox_seq",
+]  # fmt: skip
+
+
+@given(st.text())
+def test_any_text_from_a_driver_is_a_command_or_a_refusal(text):
+    with pytest.raises(Misunderstood):
+        parse_driver(text)
+
+
+@given(st.sampled_from(DRIVER_TYPES), st.dictionaries(st.sampled_from(FIELDS), anything))
+def test_any_fields_from_a_driver_are_a_command_or_a_refusal(kind, fields):
+    try:
+        command = parse_driver(json.dumps(fields | {"type": kind}))
+    except Misunderstood as refusal:
+        assert refusal.http_status == 400
+    else:
+        assert command.type == kind
+
+
+@given(st.floats(), st.floats())
+def test_a_driver_is_somewhere_on_earth(latitude, longitude):
+    text = json.dumps({"type": "location_update", "latitude": latitude, "longitude": longitude})
+    if -90 <= latitude <= 90 and -180 <= longitude <= 180:
+        try:
+            assert parse_driver(text).reports()[0].at == (latitude, longitude)
+        except Misunderstood as refusal:
+            assert refusal.code == "coordinates_swapped"
+    else:
+        with pytest.raises(Misunderstood):
+            parse_driver(text)

@@ -7,7 +7,6 @@ WITH free AS (
     FROM unnest(%(driver_ids)s::bigint[], %(distances_m)s::double precision[]) WITH ORDINALITY
         AS wanted (driver_id, distance_m, place)
     JOIN mobility_driver d ON d.id = wanted.driver_id
-    JOIN mobility_user u ON u.id = d.user_id AND u.is_active
     WHERE d.status = 'available' AND d.verified
         AND NOT EXISTS (SELECT FROM mobility_offer o WHERE o.driver_id = d.id AND o.status = 'pending')
         AND d.id <> ALL (ARRAY({{not_again}}))

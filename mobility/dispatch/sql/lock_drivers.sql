@@ -4,6 +4,7 @@ SELECT d.id
 FROM unnest(%(driver_ids)s::bigint[]) WITH ORDINALITY AS wanted (driver_id, place)
 JOIN mobility_driver d ON d.id = wanted.driver_id
 WHERE d.status = 'available' AND d.verified
+    AND EXISTS (SELECT FROM mobility_user u WHERE u.id = d.user_id AND u.is_active)
 ORDER BY wanted.place
 LIMIT %(places)s
 FOR NO KEY UPDATE OF d SKIP LOCKED
