@@ -71,6 +71,15 @@ def choices(query: Mapping[str, str], name: str, known: Collection[str]) -> list
     return wanted
 
 
+def flag(query: Mapping[str, str], name: str) -> bool | None:
+    """`?attention=true` or `false`, or None when absent."""
+    if name not in query:
+        return None
+    if query[name] not in {"true", "false"}:
+        raise ParameterError(name, "must be true or false")
+    return query[name] == "true"
+
+
 def limit(query: Mapping[str, str], *, default: int, highest: int) -> int:
     """`?limit=`, a whole number from 1; more than the highest is as much as the highest."""
     text = query.get("limit", str(default))

@@ -68,7 +68,9 @@ class FeatureSchema(OpenApiSerializerExtension):
                 "id": properties.pop(self.target.Meta.id_field),
                 "geometry": properties.pop(self.target.Meta.geo_field),
                 "properties": {
-                    "type": "object", "properties": properties, "required": sorted(set(properties) - optional),
+                    "type": "object",
+                    "properties": properties,
+                    "required": sorted(set(properties) - optional),
                 },
             },
         }

@@ -5,7 +5,8 @@ from django.urls import path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from mobility.bookings.api import BookingsView, BookingView
+from mobility.bookings.api import BookingsView
+from mobility.dispatch.api import AssignView, BookingView, CancelView, CompleteView, ExplainView
 from mobility.drivers.api import MeView
 from mobility.health import healthz, readyz
 from mobility.locations.api import DriversView, DriverView
@@ -27,6 +28,10 @@ urlpatterns = [
     path("api/v1/drivers/<int:pk>/", DriverView.as_view(), name="driver"),
     path("api/v1/bookings/", BookingsView.as_view(), name="bookings"),
     path("api/v1/bookings/<int:pk>/", BookingView.as_view(), name="booking"),
+    path("api/v1/bookings/<int:pk>/cancel/", CancelView.as_view(), name="cancel-booking"),
+    path("api/v1/bookings/<int:pk>/assign/", AssignView.as_view(), name="assign-booking"),
+    path("api/v1/bookings/<int:pk>/complete/", CompleteView.as_view(), name="complete-booking"),
+    path("api/v1/bookings/<int:pk>/explain/", ExplainView.as_view(), name="explain-booking"),
     path("api/v1/problems/", problems, name="problems"),
     path("api/v1/schema/", SchemaView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

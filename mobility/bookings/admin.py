@@ -1,26 +1,47 @@
-"""Rides with their log, for operators: to look at. Rides move through their services only."""
+"""Rides with their log, for operators. What operators do with a ride stands in mobility/dispatch/admin.py, which
+registers this."""
+
+from datetime import datetime
+from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from geo.coordinates import LatLon, from_point
+from mobility.bookings.listing import NEEDS_ATTENTION
 from mobility.bookings.models import Booking
 from mobility.bookings.states import BOUND
 from mobility.maps import MEDIA, Place, place_map
 from mobility.people.admin import masked_name
-from mobility.people.admin_site import site
 
 
-@admin.register(Booking, site=site)
+class AttentionFilter(admin.SimpleListFilter):
+    """Lists the rides an operator should look at."""
+
+    title = "attention"
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:  # noqa: ARG002
+        """Only those."""
+        return [("yes", "Needed: the driver is silent")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Booking]") -> "QuerySet[Booking]":  # noqa: ARG002
+        """Those whose driver went silent."""
+        return queryset.filter(NEEDS_ATTENTION) if self.value() == "yes" else queryset
+
+
 class BookingAdmin(admin.ModelAdmin):
-    """Nothing here can be changed."""
+    """No field of a ride can be changed: rides move through their services only."""
 
-    list_display = ("id", "ride_id", "status", "who", "driven_by", "requested_at")
+    list_display = ("id", "ride_id", "status", "attention", "who", "driven_by", "requested_at")
     list_display_links = ("id", "ride_id")
-    list_filter = ("status", "requested_at", "vehicle_type")
+    list_filter = (AttentionFilter, "status", "requested_at", "vehicle_type")
     search_fields = ("=id", "=ride_id", "=driver__vehicle_registration", "=passenger__username")
     search_help_text = "Booking number, ride id, vehicle registration or username, each in full."
     list_select_related = ("passenger", "driver__user")
@@ -35,8 +56,9 @@ class BookingAdmin(admin.ModelAdmin):
             "Times",
             {
                 "fields": (
-                    "requested_at", "search_started_at", "confirmed_at", "arrived_at", "started_at", "completed_at",
-                    "unfulfilled_at", "no_show_at", "cancelled_at", "cancelled_by", "cancellation_reason",
+                    "requested_at", "search_started_at", "search_until", "confirmed_at", "arrived_at", "no_show_from",
+                    "started_at", "attention_since", "completed_at", "unfulfilled_at", "no_show_at", "cancelled_at",
+                    "cancelled_by", "cancellation_reason",
                 )
             },
         ),
@@ -58,6 +80,12 @@ class BookingAdmin(admin.ModelAdmin):
         """The driver's name and vehicle."""
         driver = booking.driver
         return "" if driver is None else f"{masked_name(driver.user)} ({driver.vehicle_registration})"
+
+    @admin.display(description="attention")
+    def attention(self, booking: Booking) -> str:
+        """Since when the ride needs an operator's eye."""
+        since = attention_since(booking)
+        return "" if since is None else f"since {date_format(localtime(since), 'j M, H:i')}"
 
     @admin.display(description="pickup at")
     def pickup_at(self, booking: Booking) -> str:
@@ -102,6 +130,11 @@ class BookingAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Booking | None = None) -> bool:  # noqa: ARG002
         """Never; the database refuses it too."""
         return False
+
+
+def attention_since(booking: Booking) -> datetime | None:
+    """Since when a ride needs an operator's eye, or None: NEEDS_ATTENTION for one booking."""
+    return booking.attention_since if booking.status in BOUND else None
 
 
 def _told(at: LatLon) -> str:

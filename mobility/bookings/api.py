@@ -24,6 +24,7 @@ from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+ATTENTION_HELP = "Operators only: since when the ride needs their eye, because its driver went silent on the way."
 
 
 @extend_schema_field(
@@ -92,19 +93,11 @@ class BookingFeature(FeatureSerializer):
         return None if booking.fare_minor is None else booking.fare_minor / 100
 
 
-class AttentionField(serializers.DateTimeField):
-    """Since when a ride needs an operator's eye."""
-
-    def __init__(self, **options: Any) -> None:
-        text = "Operators only: since when the ride needs their eye, because its driver went silent on the way."
-        super().__init__(**{"read_only": True, "allow_null": True, "help_text": text} | options)
-
-
 @extend_schema_serializer(component_name="BookingFeature")
 class OperatorBookingFeature(BookingFeature):
     """A ride as a GeoJSON Feature."""
 
-    attention_since = AttentionField()
+    attention_since = serializers.DateTimeField(read_only=True, allow_null=True, help_text=ATTENTION_HELP)
 
     class Meta(BookingFeature.Meta):
         fields = [*BookingFeature.Meta.fields, "attention_since"]
@@ -134,8 +127,9 @@ FEATURE_EXAMPLE: dict[str, Any] = {
         "vehicle_type": None, "notes": "", "distance_m": 12500.0, "distance_origin": "client", "duration_s": 1500.0,
         "fare_amount": 150.0, "fare_currency": "ZAR", "fare_origin": "client",
         "requested_at": "2026-01-01T08:00:00Z", "search_until": "2026-01-01T08:01:30Z",
-        "confirmed_at": "2026-01-01T08:00:00Z", "arrived_at": None, "no_show_from": None, "started_at": None, "completed_at": None, "unfulfilled_at": None, "no_show_at": None, "cancelled_at": None,
-        "cancelled_by": None, "cancellation_reason": "",
+        "confirmed_at": "2026-01-01T08:00:00Z", "arrived_at": None, "no_show_from": None,
+        "started_at": None, "completed_at": None, "unfulfilled_at": None, "no_show_at": None, "cancelled_at": None,
+        "cancelled_by": None, "cancellation_reason": "", "attention_since": None,
     },
 }  # fmt: skip
 
@@ -174,9 +168,6 @@ class BookingsView(PersonalView):
         query = query_of(request, "status", "limit", "cursor", *(["attention"] if operator else []))
         statuses = params.choices(query, "status", Status.values)
         limit = params.limit(query, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
-        page = bookings_page(
-            user, statuses, limit, query.get("cursor"), attention=params.flag(query, "attention")
-        )
+        page = bookings_page(user, statuses, limit, query.get("cursor"), attention=params.flag(query, "attention"))
         kind = OperatorBookingFeature if operator else BookingFeature
         return Response(feature_collection(request, query, page, kind))
-

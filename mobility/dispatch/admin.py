@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
 from mobility.bookings.admin import BookingAdmin, attention_since
 from mobility.bookings.models import Booking
@@ -42,7 +41,6 @@ class BookingDeskAdmin(BookingAdmin):
     """A ride with its offers and the explanation of its search; cancel, assign and complete are forms of their own."""
 
     change_form_template = "mobility/admin/booking_desk.html"
-    readonly_fields = (*BookingAdmin.readonly_fields, "offers_made", "search_rounds")
 
     @property
     def media(self) -> forms.Media:
@@ -57,6 +55,10 @@ class BookingDeskAdmin(BookingAdmin):
             ("Offers", {"fields": ("offers_made",)}), ("Search", {"fields": ("search_rounds",)}),
         ]  # fmt: skip
         return fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Booking | None = None) -> Any:
+        """Those two are to look at, like all others."""
+        return [*super().get_readonly_fields(request, obj), "offers_made", "search_rounds"]
 
     @admin.display(description="offers")
     def offers_made(self, booking: Booking) -> SafeString:
@@ -87,10 +89,10 @@ class BookingDeskAdmin(BookingAdmin):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_urls(self) -> Any:
-        """An address for each command: POST only, for staff, with the CSRF token."""
+        """An address for each command: for staff, with the CSRF token."""
         commands = {"cancel": self.cancel_view, "assign": self.assign_view, "complete": self.complete_view}
         return [
-            path(f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(view)), name=f"mobility_booking_{name}")
+            path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"mobility_booking_{name}")
             for name, view in commands.items()
         ] + super().get_urls()
 
@@ -114,14 +116,18 @@ class BookingDeskAdmin(BookingAdmin):
     def _command(
         self, request: HttpRequest, pk: int, form_class: type[forms.Form], run: Callable[..., Any], done: str
     ) -> HttpResponse:
-        """Check who asks and what was typed, run the service, and show the ride with what came of it."""
+        """Check who asks and what was typed, run the service, and show the ride with what came of it.
+
+        Only a POST does anything: others come here from a login that stood between a form and its address.
+        """
         if not self.may_command(request):
             raise PermissionDenied
         if not Booking.objects.filter(pk=pk).exists():
             raise Http404
-        form = form_class(request.POST)
-        wrong = _errors(form) or _refused(lambda: run(Actor(request.user.pk, ActorRole.OPERATOR), **form.cleaned_data))
-        self.message_user(request, wrong or done, messages.ERROR if wrong else messages.SUCCESS)
+        if request.method == "POST":
+            actor, form = Actor(request.user.pk, ActorRole.OPERATOR), form_class(request.POST)
+            wrong = _errors(form) or _refused(lambda: run(actor, **form.cleaned_data))
+            self.message_user(request, wrong or done, messages.ERROR if wrong else messages.SUCCESS)
         return HttpResponseRedirect(
             reverse("admin:mobility_booking_change", args=[pk], current_app=self.admin_site.name)
         )
@@ -129,7 +135,7 @@ class BookingDeskAdmin(BookingAdmin):
 
 def _errors(form: forms.Form) -> str:
     """What is wrong with the fields, each named; empty when nothing is."""
-    return " ".join(f"{form[name].label}: {' '.join(told)}" for name, told in form.errors.items())
+    return " ".join(f"{form[name].label}: {' '.join(map(str, told))}" for name, told in form.errors.items())
 
 
 def _refused(run: Callable[[], Any]) -> str:
@@ -149,5 +155,6 @@ def _refused(run: Callable[[], Any]) -> str:
 def _for_operators(refused: Refusal) -> str:
     """The sentence of a refusal; where that one speaks to the passenger, one about them."""
     if refused.code == "live_ride_exists":
-        return f"The passenger has another live ride: {refused.details.get('ride_id', '')}."
+        other = refused.details.get("ride_id")
+        return f"The passenger has another live ride{f': {other}' if other else ''}."
     return refused.message

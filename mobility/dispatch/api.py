@@ -1,4 +1,4 @@
-"""One ride over REST, and what operators do with it: cancel, assign, complete, and ask why a driver was asked or not."""
+"""One ride over REST, and what operators do with it: cancel, assign, complete, see why drivers were asked or not."""
 
 from typing import Any
 

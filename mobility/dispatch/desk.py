@@ -10,7 +10,7 @@ from geo.coordinates import from_point
 from mobility.bookings.models import Booking
 from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.dispatch.queries import nearest_available
-from mobility.dispatch.states import Verdict
+from mobility.dispatch.states import NOT_AGAIN, Verdict
 from mobility.drivers.models import Driver
 from mobility.people.phones import without_phone
 
@@ -40,13 +40,16 @@ class ExplainedRound(NamedTuple):
 
 
 class FreeDriver(NamedTuple):
-    """A driver who could be sent, and how far they are from the pickup: metres on the spheroid."""
+    """A driver who could be sent, how far they are from the pickup (metres on the spheroid), and in words how they
+    parted from this ride before, if they were asked for it.
+    """
 
     driver_id: int
     name: str
     vehicle_registration: str
     vehicle_type: str
     distance_m: float
+    before: str
 
 
 def offers_of(booking_id: int) -> "QuerySet[Offer]":
@@ -73,7 +76,7 @@ def _considered(row: ConsideredDriver) -> Considered:
         row.driver.vehicle_registration,
         round(row.distance_m, 1),
         row.verdict,
-        str(Verdict(row.verdict).label).lower(),
+        _in_words(row.verdict),
     )
 
 
@@ -87,11 +90,20 @@ def free_drivers_for(booking: Booking) -> list[FreeDriver]:
         vehicle_type=booking.vehicle_type,
     )
     drivers = Driver.objects.select_related("user").in_bulk([candidate.driver_id for candidate in near])
+    parted = Offer.objects.filter(booking=booking, driver__in=drivers, status__in=NOT_AGAIN).order_by("id")
+    before = {driver_id: _in_words(status) for driver_id, status in parted.values_list("driver_id", "status")}
     return [
-        FreeDriver(driver.pk, driver_name(driver), driver.vehicle_registration, driver.vehicle_type, distance_m)
+        FreeDriver(
+            driver_id, driver_name(driver), driver.vehicle_registration, driver.vehicle_type, distance_m,
+            before.get(driver_id, ""),
+        )
         for driver_id, distance_m, _ in near
         if (driver := drivers.get(driver_id)) is not None
-    ]
+    ]  # fmt: skip
+
+
+def _in_words(verdict: str) -> str:
+    return str(Verdict(verdict).label).lower()
 
 
 def driver_name(driver: Driver) -> str:

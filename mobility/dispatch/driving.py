@@ -108,7 +108,7 @@ def report_no_show(booking_id: int, actor: Actor, driver_id: int | None = None) 
         raise Refusal(
             "too_early", "The passenger may still come.", status=booking.status, allowed_from=booking.no_show_from
         )
-    seq = move(booking, EventName.NO_SHOW, Status.NO_SHOW, actor, no_show_at=Now())
+    seq = move(booking, EventName.NO_SHOW, Status.NO_SHOW, actor, no_show_at=Now(), attention_since=None)
     free_driver(booking)
     return seq
 
@@ -141,7 +141,7 @@ def release_driver(booking: Booking, actor: Actor, reason: str, *, search_on: bo
     seq = move(
         booking, EventName.DRIVER_RELEASED, Status.UNFULFILLED if given_up else Status.PENDING, actor,
         {"driver_id": driver_id, "reason": reason},
-        driver=None, offer_id=None, confirmed_at=None, arrived_at=None, no_show_from=None,
+        driver=None, offer_id=None, confirmed_at=None, arrived_at=None, no_show_from=None, attention_since=None,
         releases=booking.releases + (1 if search_on else 0),
         **({"unfulfilled_at": Now()} if given_up else search_times()),
     )  # fmt: skip

@@ -82,17 +82,20 @@ def _answer_again(offer_id: int, ride: Any, driver_id: int, driver_status: str) 
     offer = rows("dispatch/sql/offer_state", {"offer_id": offer_id})[0]
     if offer.status == OfferStatus.ACCEPTED and ride.driver_id == driver_id and ride.status not in TERMINAL:
         return int(ride.id)
-    code = {
+    code = _why_closed(offer)
+    if offer.status == OfferStatus.PENDING and not offer.is_over:
+        code = "driver_has_ride" if driver_status == DriverStatus.BUSY else "driver_not_available"
+    raise Refusal(code, booking_id=ride.id, ride_id=ride.ride_id)
+
+
+def _why_closed(offer: Any) -> str:
+    """The code that says how an offer ended (a row of offer_state.sql); for an open one, that its time is over."""
+    return {
         OfferStatus.DECLINED: "offer_declined",
-        OfferStatus.EXPIRED: "offer_expired",
         OfferStatus.RELEASED: "no_offer",
         OfferStatus.WITHDRAWN: _WHY_WITHDRAWN.get(offer.reason, "offer_withdrawn"),
         OfferStatus.ACCEPTED: "ride_over",
-        OfferStatus.PENDING: "offer_expired" if offer.is_over else "driver_not_available",
-    }[OfferStatus(offer.status)]
-    if offer.status == OfferStatus.PENDING and driver_status == DriverStatus.BUSY:
-        code = "driver_has_ride"
-    raise Refusal(code, booking_id=ride.id, ride_id=ride.ride_id)
+    }.get(offer.status, "offer_expired")
 
 
 _WHY_WITHDRAWN = {
@@ -146,12 +149,13 @@ def acknowledge_offer(driver_id: int, ref: RideRef) -> Acknowledged:
     offer = offer_of(driver_id, ref)
     mark_delivered(driver_id, offer.id)
     now = rows("dispatch/sql/offer_state", {"offer_id": offer.id})[0]
-    if now.status != OfferStatus.PENDING or now.delivered_at is None:
-        code = _WHY_WITHDRAWN.get(now.reason, "offer_withdrawn") if now.reason else "offer_expired"
+    if now.status == OfferStatus.ACCEPTED:
         raise Refusal(
-            "offer_declined" if now.status == OfferStatus.DECLINED else code,
-            booking_id=offer.booking_id, ride_id=offer.ride_id,
+            "not_allowed", "You took this ride: there is nothing left to confirm.", booking_id=offer.booking_id,
+            ride_id=offer.ride_id,
         )  # fmt: skip
+    if now.status != OfferStatus.PENDING or now.delivered_at is None or now.is_over:
+        raise Refusal(_why_closed(now), booking_id=offer.booking_id, ride_id=offer.ride_id)
     return Acknowledged(offer.booking_id, offer.ride_id, now.expires_at)
 
 

@@ -93,10 +93,10 @@ def _open_guest_rides() -> Any:
     return Booking.objects.filter(passenger_id__isnull=True).exclude(status__in=TERMINAL)
 
 
-def _refuse_second_live_ride(passenger_id: int) -> None:
+def _refuse_second_live_ride(passenger_id: int, whose: str = "You already have") -> None:
     live = Booking.objects.filter(passenger_id=passenger_id, status__in=LIVE).first()
     if live is not None:
-        raise Refusal("live_ride_exists", f"You already have a live ride: {live.ride_id}.", ride_id=live.ride_id)
+        raise Refusal("live_ride_exists", f"{whose} a live ride: {live.ride_id}.", ride_id=live.ride_id)
 
 
 def _search(search: Search, *, seq: int) -> SearchOutcome:
@@ -149,7 +149,7 @@ def assign_driver(booking_id: int, driver_id: int, actor: Actor) -> int:
         return booking.seq
     bookings.require(booking, {Status.PENDING, Status.UNFULFILLED, Status.CONFIRMED}, actor, "be assigned")
     if booking.status == Status.UNFULFILLED and booking.passenger_id is not None:
-        _refuse_second_live_ride(booking.passenger_id)
+        _refuse_second_live_ride(booking.passenger_id, "The passenger has")
     withdraw_offers(booking_id, CloseReason.TAKEN)
     _require_assignable(driver_id, booking)
     if booking.status == Status.CONFIRMED:

@@ -22,7 +22,7 @@ class DriverForm(forms.ModelForm):
         model = Driver
         fields = [
             "user", "phone", "license_number", "vehicle_registration", "vehicle_type", "status", "rating", "verified",
-            "stationary",
+            "stationary", "auto_accept",
         ]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -54,14 +54,14 @@ class DriverAdmin(NamelessCheckbox):
     form = DriverForm
     list_display = ("id", "who", "masked", "vehicle_registration", "vehicle_type", "status", "verified")
     list_display_links = ("id", "who")
-    list_filter = ("verified", "status", "vehicle_type", "stationary")
+    list_filter = ("verified", "status", "vehicle_type", "stationary", "auto_accept")
     search_fields = (
         "phone", "license_number", "vehicle_registration", "user__username", "user__first_name", "user__last_name",
     )  # fmt: skip
     list_select_related = ("user",)
     ordering = ("-id",)
     raw_id_fields = ("user",)
-    readonly_fields = ("total_rides", "created_at")
+    readonly_fields = ("missed_offers", "total_rides", "created_at")
     actions = ("verify", "withdraw_verification")
     show_full_result_count = False
 

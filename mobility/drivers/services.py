@@ -19,9 +19,20 @@ def set_verified(driver_ids: Iterable[int], *, verified: bool) -> int:
 
     A ride that a driver is bound to goes on; only later searches pass over an unverified driver.
     """
-    changed = Driver.objects.filter(pk__in=list(driver_ids)).exclude(verified=verified).update(verified=verified)
-    log.info("drivers_verified" if verified else "drivers_unverified", count=changed)
-    return changed
+    others = Driver.objects.filter(pk__in=list(driver_ids)).exclude(verified=verified).order_by("pk")
+    drivers = list(others.select_for_update(no_key=True))
+    Driver.objects.filter(pk__in=[driver.pk for driver in drivers]).update(verified=verified)
+    for driver in drivers:
+        driver.verified = verified
+        _publish_if_free(driver)
+    log.info("drivers_verified" if verified else "drivers_unverified", count=len(drivers))
+    return len(drivers)
+
+
+def _publish_if_free(driver: Driver) -> None:
+    """A driver whom an operator made available or verified gets a waiting ride at once."""
+    if driver.verified and driver.status == DriverStatus.AVAILABLE:
+        events.publish(events.DriverFreed(driver.pk))
 
 
 def check_status_change(driver_id: int | None, status: str) -> None:
@@ -52,6 +63,7 @@ def save_driver(driver: Driver, changed: Iterable[str]) -> None:
         driver.save(force_insert=True)
     else:
         driver.save(update_fields=list(changed))
+    _publish_if_free(driver)
     user = User.objects.select_for_update(no_key=True).get(pk=driver.user_id)
     if Role.DRIVER.value not in user.roles:
         User.objects.filter(pk=user.pk).update(roles=[*user.roles, Role.DRIVER.value])

@@ -1,14 +1,16 @@
-"""Rides in the operators' pages: to look at."""
+"""Rides in the operators' pages: to look at. What operators do with a ride is in test_booking_desk.py."""
 
 import html
 import json
 import re
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 
 from mobility.bookings.models import Booking
-from mobility.dispatch.services import find_driver
+from mobility.bookings.services import SYSTEM
+from mobility.dispatch.services import cancel_ride, find_driver
 
 pytestmark = pytest.mark.django_db
 STORED_XSS = "\"><script>alert(1)</script>'{{7*7}}"
@@ -61,7 +63,7 @@ def test_what_people_wrote_is_text_everywhere(pages, booking):
         assert "49" not in re.sub(r"[^{}]*", "", page)
 
 
-def test_nothing_can_be_added_changed_or_deleted(pages, booking):
+def test_no_field_can_be_changed_and_no_ride_added_or_deleted(pages, booking):
     before = Booking.objects.values().get()
     assert pages.get("/admin/mobility/booking/add/").status_code == 403
     for path in ("add/", f"{booking.pk}/change/", f"{booking.pk}/delete/"):
@@ -70,7 +72,21 @@ def test_nothing_can_be_added_changed_or_deleted(pages, booking):
         "/admin/mobility/booking/", {"action": "delete_selected", "_selected_action": [booking.pk], "post": "yes"}
     )
     assert Booking.objects.values().get() == before
-    assert "<select" not in pages.get(f"/admin/mobility/booking/{booking.pk}/change/").content.decode()
+    page = pages.get(f"/admin/mobility/booking/{booking.pk}/change/").content.decode()
+    assert not re.findall(r"<select|<textarea|name=\"(?:status|driver|fare_minor|notes|_save|_continue)\"", page)
+
+
+def test_rides_that_need_attention_are_listed(pages, booking, make_user, ride_request):
+    assert "attention=yes" in pages.get("/admin/mobility/booking/").content.decode()
+    Booking.objects.filter(pk=booking.pk).update(attention_since=Now())
+    find_driver(make_user().pk, "other-ride", ride_request())
+    page = pages.get("/admin/mobility/booking/?attention=yes").content.decode()
+    assert ">r1<" in page
+    assert "other-ride" not in page
+    assert re.search(r'field-attention">since \d', page)
+    cancel_ride(booking.pk, SYSTEM)
+    assert ">r1<" not in pages.get("/admin/mobility/booking/?attention=yes").content.decode()
+    assert pages.get("/admin/mobility/booking/?attention=odd").status_code == 200
 
 
 @pytest.mark.parametrize("query", ["?q=r1", "?q=%2B27829876543", "?status__exact=confirmed"])

@@ -2,14 +2,18 @@
 
 import json
 import re
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test import Client
 
+from mobility import events
 from mobility.bookings.models import Booking
 from mobility.dispatch.services import find_driver
-from mobility.models import Driver, DriverLocation
+from mobility.models import Driver, DriverLocation, Offer, Presence
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_hashes")]
 HERE = (-26.2041, 28.0473)
@@ -27,7 +31,7 @@ def form_of(driver, **changes):
         "user": driver.user_id, "phone": driver.phone, "license_number": driver.license_number,
         "vehicle_registration": driver.vehicle_registration, "vehicle_type": driver.vehicle_type,
         "status": driver.status, "rating": "5.0", "verified": "on" if driver.verified else None,
-        "stationary": "on" if driver.stationary else None,
+        "stationary": "on" if driver.stationary else None, "auto_accept": "on" if driver.auto_accept else None,
         "location-TOTAL_FORMS": "0", "location-INITIAL_FORMS": "0",
     }  # fmt: skip
     return {name: value for name, value in (fields | changes).items() if value is not None}
@@ -145,6 +149,98 @@ def test_a_free_driver_can_be_taken_offline_and_back(pages, make_driver):
         assert change(pages, driver, form_of(driver, status=status)).status_code == 302
         driver.refresh_from_db()
         assert driver.status == status
+
+
+def test_a_driver_is_made_to_take_rides_by_themselves_and_back(pages, make_driver):
+    driver = make_driver(*HERE, auto_accept=False)
+    for wanted in (True, False):
+        form = form_of(driver, auto_accept="on" if wanted else None)
+        assert change(pages, driver, form).status_code == 302
+        driver.refresh_from_db()
+        assert driver.auto_accept is wanted
+
+
+def test_missed_requests_are_shown_and_stay(pages, make_driver):
+    driver = make_driver(*HERE)
+    Driver.objects.filter(pk=driver.pk).update(missed_offers=2)
+    page = pages.get(f"/admin/mobility/driver/{driver.pk}/change/").content.decode()
+    assert re.search(r"Missed offers:</label>\s*<div class=\"readonly\">2</div>", page)
+    assert change(pages, driver, form_of(driver, missed_offers="0", vehicle_registration="NEW 1")).status_code == 302
+    driver.refresh_from_db()
+    assert (driver.missed_offers, driver.vehicle_registration) == (2, "NEW 1")
+
+
+class TestWhileBeingAsked:
+    @pytest.fixture
+    def asked(self, make_driver, make_user, ride_request):
+        """A driver who is being asked for a ride just now."""
+        driver = make_driver(*HERE, auto_accept=False)
+        Presence.objects.create(driver=driver, socket_id=uuid4(), lease_until=Now() + timedelta(hours=1))
+        find_driver(make_user().pk, "r1", ride_request())
+        assert Offer.objects.get().status == "pending"
+        return driver
+
+    def test_the_status_stays(self, pages, asked):
+        errors = errors_of(change(pages, asked, form_of(asked, status="offline")))
+        assert errors["status"] == ["This driver is being asked for a ride: try again in some seconds."]
+        asked.refresh_from_db()
+        assert (asked.status, Offer.objects.get().status) == ("available", "pending")
+
+    def test_other_facts_can_change(self, pages, asked):
+        form = form_of(asked, vehicle_registration="NEW 1", auto_accept="on")
+        assert change(pages, asked, form).status_code == 302
+        asked.refresh_from_db()
+        assert (asked.vehicle_registration, asked.auto_accept, Offer.objects.get().status) == ("NEW 1", True, "pending")
+
+
+class TestWaitingRides:
+    """An operator's change that makes a driver free reaches the rides that wait."""
+
+    @pytest.fixture
+    def waiting(self, make_driver, make_user, ride_request):
+        """A ride that waits, because the only driver in reach is busy."""
+        make_driver(*HERE)
+        find_driver(make_user().pk, "taken", ride_request())
+        booking = Booking.objects.get(pk=find_driver(make_user().pk, "r1", ride_request()).booking_id)
+        assert booking.status == "pending"
+        return booking
+
+    def test_a_driver_who_is_verified_gets_one(self, pages, waiting, make_driver, django_capture_on_commit_callbacks):
+        driver, offline = make_driver(*HERE, verified=False), make_driver(*HERE, verified=False, status="offline")
+        with django_capture_on_commit_callbacks(execute=True):
+            pages.post("/admin/mobility/driver/", {"action": "verify", "_selected_action": [driver.pk, offline.pk]})
+        waiting.refresh_from_db()
+        assert (waiting.status, waiting.driver_id) == ("confirmed", driver.pk)
+
+    @pytest.mark.parametrize("changes", [{"status": "available"}, {"verified": "on"}, {"auto_accept": "on"}])
+    def test_a_driver_who_is_made_free_gets_one(
+        self, pages, waiting, make_driver, changes, django_capture_on_commit_callbacks
+    ):
+        before = {
+            "status": {"status": "offline"},
+            "verified": {"verified": False},
+            "auto_accept": {"auto_accept": False},
+        }
+        driver = make_driver(*HERE, **before[next(iter(changes))])
+        with django_capture_on_commit_callbacks(execute=True):
+            assert (
+                pages.post(f"/admin/mobility/driver/{driver.pk}/change/", form_of(driver, **changes)).status_code == 302
+            )
+        waiting.refresh_from_db()
+        assert (waiting.status, waiting.driver_id) == ("confirmed", driver.pk)
+
+    def test_a_driver_who_is_taken_offline_gets_none(
+        self, pages, waiting, make_driver, django_capture_on_commit_callbacks, monkeypatch
+    ):
+        facts = []
+        monkeypatch.setattr(events, "_tell", facts.append)
+        driver = make_driver(*HERE)
+        with django_capture_on_commit_callbacks(execute=True):
+            pages.post(f"/admin/mobility/driver/{driver.pk}/change/", form_of(driver, status="offline"))
+            pages.post("/admin/mobility/driver/", {"action": "withdraw_verification", "_selected_action": [driver.pk]})
+        assert facts == []
+        waiting.refresh_from_db()
+        assert waiting.status == "pending"
 
 
 def test_a_new_driver_gets_the_role(pages, make_user):

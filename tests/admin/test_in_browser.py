@@ -6,6 +6,8 @@ import shutil
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from mobility.bookings.services import SYSTEM
+from mobility.dispatch.driving import start_ride
 from mobility.dispatch.services import find_driver
 from mobility.locations.seeds import DEMO_PASSWORD
 from mobility.models import Booking, DriverLocation
@@ -91,6 +93,47 @@ def test_a_ride_is_seen_on_a_map_without_tiles_or_a_cdn(browse, operator, make_u
         assert page.locator(".place-map img").count() == 0
 
     assert browse(visit) == []
+
+
+def test_a_ride_is_assigned_completed_and_cancelled_on_its_page(browse, operator, make_user, make_driver, ride_request):
+    first, second = (find_driver(make_user().pk, "r", ride_request()).booking_id for _ in range(2))
+    near, far = (make_driver(-26.2041 - n / 100, 28.0473, auto_accept=False, stationary=True) for n in range(2))
+
+    def choose(watched: Watched) -> None:
+        log_in(watched)
+        page = watched.open(f"/admin/mobility/booking/{first}/change/")
+        page.click("text=Assign a driver")
+        expect(page.locator("button[name=driver_id]")).to_have_count(2)
+        page.click(f"button[name=driver_id][value='{near.pk}']")
+        expect(page.locator(".messagelist .success")).to_have_text("The driver is assigned.")
+        page.click("text=Assign another driver")
+        page.fill("#desk-driver", str(far.pk))
+        page.press("#desk-driver", "Enter")
+        expect(page.locator(".messagelist .success")).to_have_text("The driver is assigned.")
+        page = watched.open(f"/admin/mobility/booking/{second}/change/")
+        page.click("text=Assign a driver")
+        page.fill("#desk-driver", str(far.pk))
+        page.press("#desk-driver", "Enter")
+        expect(page.locator(".messagelist .error")).to_have_text("This driver has a live ride.")
+        page.click("summary:has-text('Cancel the ride')")
+        page.fill("#desk-reason", "<b>called off</b>")
+        page.click(".desk-danger")
+        expect(page.locator(".messagelist .success")).to_have_text("The ride is cancelled.")
+        expect(page.locator(".desk-command")).to_have_count(0)
+
+    def finish(watched: Watched) -> None:
+        log_in(watched)
+        page = watched.open(f"/admin/mobility/booking/{first}/change/")
+        page.click("summary:has-text('Complete the ride')")
+        page.click("text='Complete'")
+        expect(page.locator(".messagelist .success")).to_have_text("The ride is completed.")
+
+    assert browse(choose) == []
+    assert Booking.objects.get(pk=first).driver == far
+    assert Booking.objects.get(pk=second).cancellation_reason == "<b>called off</b>"
+    start_ride(first, SYSTEM)
+    assert browse(finish) == []
+    assert Booking.objects.get(pk=first).status == "completed"
 
 
 def test_a_stationary_driver_is_moved_with_a_click_and_by_typing(browse, operator, make_driver):

@@ -1,12 +1,14 @@
-"""Rides over REST: one's own, and nobody else's."""
+"""Rides over REST: one's own, and nobody else's; and what operators see of them."""
 
 from urllib.parse import urlsplit
 
 import pytest
+from django.db.models.functions import Now
 
 from mobility.bookings.models import Booking
-from mobility.bookings.services import Actor
+from mobility.bookings.services import SYSTEM, Actor
 from mobility.bookings.states import ActorRole
+from mobility.dispatch.driving import arrive_at_pickup, start_ride
 from mobility.dispatch.services import cancel_ride, find_driver
 from tests.rest import problem
 
@@ -60,13 +62,27 @@ def test_a_ride_is_a_line_from_pickup_to_dropoff(api, make_user, make_driver, ri
 def test_a_field_is_shown_only_when_it_is_listed_here(api, make_user, ride):
     user = make_user()
     booking = ride(user)
-    shown = api.get(f"bookings/{booking.pk}/", user=user).json()["properties"]
-    assert set(shown) == {
+    fields = {
         "ride_id", "status", "seq", "passenger_phone", "driver", "pickup_address", "dropoff_address", "vehicle_type",
         "notes", "distance_m", "distance_origin", "duration_s", "fare_amount", "fare_currency", "fare_origin",
         "requested_at", "confirmed_at", "arrived_at", "started_at", "completed_at", "unfulfilled_at", "no_show_at",
-        "cancelled_at", "cancelled_by", "cancellation_reason", "events",
+        "cancelled_at", "cancelled_by", "cancellation_reason", "search_until", "no_show_from",
     }  # fmt: skip
+    for asker, theirs in ((user, set()), (make_user(roles=["operator"]), {"attention_since"})):
+        (listed,) = api.get("bookings/", user=asker).json()["features"]
+        assert set(listed["properties"]) == fields | theirs
+        detail = api.get(f"bookings/{booking.pk}/", user=asker).json()["properties"]
+        assert set(detail) == fields | theirs | {"events"} | ({"offers"} if theirs else set())
+
+
+def test_times_of_the_search_and_the_no_show_are_told(api, make_user, make_driver, ride):
+    make_driver(-26.2041, 28.0473)
+    user = make_user()
+    booking = ride(user)
+    arrive_at_pickup(booking.pk, SYSTEM)
+    shown = api.get(f"bookings/{booking.pk}/", user=user).json()["properties"]
+    assert shown["requested_at"] < shown["search_until"]
+    assert shown["arrived_at"] < shown["no_show_from"]
 
 
 def test_the_detail_tells_the_log_in_order(api, make_user, make_driver, ride):
@@ -122,6 +138,48 @@ def test_rides_are_filtered_by_status(api, make_user, ride):
     assert ids(api.get("bookings/?status=cancelled", user=user)) == [gone.pk]
     assert ids(api.get("bookings/?status=cancelled,unfulfilled", user=user)) == [waiting.pk, gone.pk]
     assert ids(api.get("bookings/?status=completed", user=user)) == []
+
+
+class TestAttention:
+    @pytest.fixture
+    def silent(self, make_user, make_driver, ride):
+        """A ride under way whose driver went silent."""
+        make_driver(-26.2041, 28.0473)
+        booking = ride(make_user())
+        start_ride(booking.pk, SYSTEM)
+        Booking.objects.filter(pk=booking.pk).update(attention_since=Now())
+        return booking
+
+    def test_operators_list_the_rides_that_need_them(self, api, make_user, ride, silent):
+        other, operator = ride(make_user()), make_user(roles=["operator"])
+        assert ids(api.get("bookings/?attention=true", user=operator)) == [silent.pk]
+        assert ids(api.get("bookings/?attention=false", user=operator)) == [other.pk]
+        assert ids(api.get("bookings/", user=operator)) == [other.pk, silent.pk]
+        (feature,) = api.get("bookings/?attention=true", user=operator).json()["features"]
+        assert feature["properties"]["attention_since"] is not None
+
+    def test_a_ride_without_a_driver_to_call_is_not_among_them(self, api, make_user, silent):
+        cancel_ride(silent.pk, Actor(None, ActorRole.OPERATOR))
+        Booking.objects.filter(pk=silent.pk).update(attention_since=Now())
+        assert ids(api.get("bookings/?attention=true", user=make_user(roles=["operator"]))) == []
+
+    def test_a_page_of_them_leads_to_the_next(self, api, make_user, silent):
+        operator = make_user(roles=["operator"])
+        following = api.get("bookings/?attention=true&limit=1", user=operator).json()
+        assert (following["numberReturned"], following["next"]) == (1, None)
+
+    def test_its_passenger_learns_nothing_of_it(self, api, silent):
+        user = silent.passenger
+        for path in ("bookings/", f"bookings/{silent.pk}/"):
+            assert "attention" not in api.get(path, user=user).content.decode()
+        for value in ("true", "false"):
+            refused = problem(api.get(f"bookings/?attention={value}", user=user))
+            assert refused == (400, "invalid_parameter", "attention")
+
+    @pytest.mark.parametrize("value", ["", "1", "True", "yes", "true,false", "true&attention=true"])
+    def test_another_word_is_refused_by_name(self, api, make_user, value):
+        refused = problem(api.get(f"bookings/?attention={value}", user=make_user(roles=["operator"])))
+        assert refused == (400, "invalid_parameter", "attention")
 
 
 def test_following_next_shows_each_ride_once_even_of_one_moment(api, make_user, ride):

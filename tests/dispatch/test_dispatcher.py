@@ -95,8 +95,8 @@ def test_an_undelivered_offer_is_withdrawn_after_four_seconds_and_the_next_takes
     search()
     for driver in wave[1:]:
         mark_delivered(driver.pk, Offer.objects.get(driver=driver).pk)
-    assert wait(3.9) == 0
-    assert wait(0.2) == 1
+    assert wait(2) == 0
+    assert wait(2.1) == 1
     assert offers()[wave[0].pk] == ("withdrawn", "undelivered")
     assert offers()[sixth.pk] == ("pending", None)
     assert Driver.objects.get(pk=wave[0].pk).missed_offers == 0
@@ -108,6 +108,8 @@ def test_whom_it_did_not_reach_is_asked_again_only_after_connecting_anew(make_as
     search()
     wait(5)
     assert booking().status == Status.UNFULFILLED  # nobody else is there, and this one is not reached
+    last = ConsideredDriver.objects.latest("round")
+    assert (last.driver_id, last.verdict) == (driver.pk, "unreachable")
     duty.connect_driver(driver.pk, uuid4())
     assert search("r").booking_id != booking_id_of_first()
     assert offers()[driver.pk] == ("pending", None)
@@ -123,9 +125,9 @@ def test_delivered_offers_live_fifteen_seconds_from_the_delivery(make_asked, sea
     let_pass(3, admin_url)
     for d in (driver, other):
         mark_delivered(d.pk, Offer.objects.get(driver=d).pk)
-    wait(14.9)
+    wait(12)
     assert {status for status, _ in offers().values()} == {"pending"}
-    wait(0.2)
+    wait(3.1)
     assert offers() == {driver.pk: ("expired", None), other.pk: ("expired", None)}
     assert booking().status == Status.UNFULFILLED
 
@@ -158,9 +160,9 @@ def test_a_search_ends_after_ninety_seconds(make_asked, search, wait):
     accept_offer(busy.pk, RideRef(ride_id="first"))
     waiting = search("second")
     assert waiting.status == Status.PENDING
-    wait(89)
+    wait(80)
     assert Booking.objects.get(pk=waiting.booking_id).status == Status.PENDING
-    wait(1.5)
+    wait(10.5)
     assert Booking.objects.get(pk=waiting.booking_id).status == Status.UNFULFILLED
 
 
@@ -220,10 +222,10 @@ def bound(make_asked, search):
 
 
 def test_a_driver_silent_for_two_minutes_loses_the_ride_and_the_search_goes_on(bound, make_asked, wait):
-    wait(119)
+    wait(110)
     assert booking().driver_id == bound.pk
     other = make_asked(100)
-    wait(2)
+    wait(11)
     b = booking()
     assert (b.status, b.driver_id, b.releases) == (Status.PENDING, None, 1)
     assert offers() == {bound.pk: ("released", None), other.pk: ("pending", None)}
@@ -272,12 +274,21 @@ def test_silence_on_a_trip_alerts_operators_and_changes_nothing_else(bound, wait
     ride = booking()
     driving.start_ride(ride.pk, Actor(None, ActorRole.OPERATOR))
     before = RideEvent.objects.count()
-    wait(1799)
+    wait(1780)
     assert booking().attention_since is None
-    wait(2)
+    wait(21)
     assert booking().attention_since is not None
     assert (booking().status, RideEvent.objects.count()) == (Status.IN_PROGRESS, before)
     assert "driver_silent_on_ride" in caplog.text
+    report_positions(bound.pk, [ReportedPosition(lat_lon(-26.3, 28.05))])
+    wait(1790)
+    wait(20)
+    assert booking().attention_since is not None  # silent again since
+    report_positions(bound.pk, [ReportedPosition(lat_lon(-26.3, 28.05))])
+    Booking.objects.update(due_at=Now())
+    sweep()
+    assert booking().attention_since is None  # heard again
+    wait(1801)
     driving.complete_ride(ride.pk, Actor(None, ActorRole.OPERATOR))
     assert booking().attention_since is None
 

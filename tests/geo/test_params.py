@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.params import MAX_RADIUS_M, Circle, ParameterError, bbox, choices, circle, limit
+from geo.params import MAX_RADIUS_M, Circle, ParameterError, bbox, choices, circle, flag, limit
 
 odd_text = st.one_of(
     st.text(max_size=30),
@@ -66,6 +66,17 @@ def test_a_limit_beyond_the_highest_is_the_highest():
 def test_an_unknown_choice_is_refused(text):
     with pytest.raises(ParameterError, match="one of a, b"):
         choices({"status": text}, "status", ["a", "b"])
+
+
+def test_a_flag_is_true_false_or_absent():
+    assert [flag(query, "on") for query in ({"on": "true"}, {"on": "false"}, {})] == [True, False, None]
+
+
+@pytest.mark.parametrize("text", ["", "1", "True", "yes", " true", "true,false"])
+def test_another_word_for_a_flag_is_refused_by_name(text):
+    with pytest.raises(ParameterError, match="true or false") as refused:
+        flag({"on": text}, "on")
+    assert refused.value.parameter == "on"
 
 
 @given(odd_text, odd_text, odd_text)

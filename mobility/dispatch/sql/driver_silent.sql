@@ -1,8 +1,10 @@
 -- The driver's newest sign of life is a position, a word on their socket, or that the socket is open; not before the ride
--- was last moved. The ride is due again when the silence since then would be too long. A stationary driver (a rank, a
--- clinic's own car) is never silent.
+-- was last moved. The ride is due again when the silence since then would be too long, and needs nobody's eye any more once
+-- the driver is heard again. A stationary driver (a rank, a clinic's own car) is never silent.
 UPDATE mobility_booking b
-SET due_at = CASE WHEN sign.at + make_interval(secs => %(after_s)s) > statement_timestamp()
+SET attention_since = CASE
+        WHEN sign.at + make_interval(secs => %(after_s)s) <= statement_timestamp() THEN b.attention_since END,
+    due_at = CASE WHEN sign.at + make_interval(secs => %(after_s)s) > statement_timestamp()
     THEN sign.at + make_interval(secs => %(after_s)s) ELSE statement_timestamp() + make_interval(secs => %(after_s)s) END
 FROM (
     SELECT b.id, d.stationary, greatest(

@@ -19,12 +19,13 @@ WITH round AS (
         (SELECT p.lease_until FROM mobility_driver_presence p WHERE p.driver_id = a.driver_id) AS lease_until,
         (SELECT o.booking_id FROM mobility_offer o WHERE o.driver_id = a.driver_id AND o.status = 'pending')
             AS asked_for,
-        mine.status AS mine, mine.round AS mine_round
+        (SELECT p.connected_at FROM mobility_driver_presence p WHERE p.driver_id = a.driver_id) AS connected_at,
+        mine.status AS mine, mine.round AS mine_round, mine.reason AS mine_reason, mine.settled_at AS mine_settled_at
     FROM around a
     JOIN mobility_driver d ON d.id = a.driver_id
     JOIN mobility_driver_location l ON l.driver_id = a.driver_id
     LEFT JOIN LATERAL (
-        SELECT o.status, o.round FROM mobility_offer o
+        SELECT o.status, o.round, o.reason, o.settled_at FROM mobility_offer o
         WHERE o.booking_id = %(booking_id)s AND o.driver_id = a.driver_id ORDER BY o.id DESC LIMIT 1
     ) mine ON true
 )
@@ -42,6 +43,7 @@ SELECT %(booking_id)s, %(round)s, driver_id, distance_m, CASE
     WHEN mine IN ('declined', 'expired', 'released') THEN mine
     WHEN asked_for = %(booking_id)s THEN 'asked_already'
     WHEN asked_for IS NOT NULL THEN 'asked_elsewhere'
+    WHEN mine_reason = 'undelivered' AND coalesce(connected_at <= mine_settled_at, true) THEN 'unreachable'
     WHEN %(asking)s AND NOT auto_accept AND coalesce(lease_until <= statement_timestamp(), true) THEN 'unreachable'
     ELSE 'not_needed' END
 FROM seen
