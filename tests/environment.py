@@ -3,6 +3,8 @@
 Loaded before Django (pyproject.toml), because the settings need DATABASE_URL. The migrated database is made once per
 state of the migrations and kept as a template; each xdist worker gets a copy of it in well under a second. Tests
 connect as careconnect_app, the role of the application, which owns nothing.
+
+With CARETEST_REMOVE_WALL=trigger:booking_guard (a key of tests/walls.py) the copy lacks that wall.
 """
 
 import hashlib
@@ -59,10 +61,8 @@ def _start() -> None:
         "DB_POOL": "no",
         "LOG_LEVEL": "INFO",
     }
-    if not _is_worker() and _cluster("status").returncode != 0:
-        if _cluster("start", "--fast").returncode != 0:
-            sys.exit("The tests need a PostgreSQL with PostGIS: `make test` sets it up.")
-        os.environ["CARETEST_STARTED_CLUSTER"] = "yes"
+    if not _is_worker():
+        start_cluster()
     urls = connection_urls(CLUSTER)
     # Not a session in the database that is about to be copied: that would be refused.
     os.environ["TEST_ADMIN_URL"] = on_database(urls["DATABASE_ADMIN_URL"], "postgres")
@@ -74,6 +74,31 @@ def _start() -> None:
         template = _template(admin, urls)
         admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    if wall := os.environ.get("CARETEST_REMOVE_WALL"):
+        from tests.walls import remove
+
+        remove(wall, libpq(on_database(os.environ["TEST_ADMIN_URL"], name)))
+
+
+def start_cluster() -> None:
+    """Start the cluster unless it runs; `stop_cluster` knows then that it is ours to stop."""
+    if _cluster("status").returncode != 0:
+        if _cluster("start", "--fast").returncode != 0:
+            sys.exit("The tests need a PostgreSQL with PostGIS: `make test` sets it up.")
+        os.environ["CARETEST_STARTED_CLUSTER"] = "yes"
+
+
+def stop_cluster(admin: "psycopg.Connection") -> None:
+    """Stop the cluster when we started it and nobody else uses it."""
+    others = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'test\\_%'").fetchone()
+    if others == (0,) and os.environ.pop("CARETEST_STARTED_CLUSTER", ""):
+        _cluster("stop")
+
+
+def drop_databases(admin: "psycopg.Connection", pattern: str) -> None:
+    """Drop the databases named like this (in SQL's sense), whoever is connected to them."""
+    for (name,) in admin.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [pattern]).fetchall():
+        admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def _cluster(verb: str, *options: str) -> "subprocess.CompletedProcess[bytes]":
@@ -94,7 +119,7 @@ def _template(admin: "psycopg.Connection", urls: dict[str, str]) -> str:
     for source in sorted(sources):
         digest.update(source.read_bytes())
     name = f"template_{digest.hexdigest()[:16]}"
-    if admin.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+    if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
         return name
     for (old,) in admin.execute("SELECT datname FROM pg_database WHERE datname LIKE 'template\\_%'").fetchall():
         admin.execute(f'DROP DATABASE "{old}"')
@@ -115,9 +140,5 @@ def pytest_unconfigure() -> None:
     if _is_worker() or "TEST_ADMIN_URL" not in os.environ:
         return
     with psycopg.connect(libpq(os.environ["TEST_ADMIN_URL"]), autocommit=True) as admin:
-        mine = admin.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"test\\_%\\_{_run_id()}"])
-        for (name,) in mine.fetchall():
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        others = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'test\\_%'").fetchone()
-    if others == (0,) and os.environ.pop("CARETEST_STARTED_CLUSTER", ""):
-        _cluster("stop")
+        drop_databases(admin, f"test\\_%\\_{_run_id()}")
+        stop_cluster(admin)

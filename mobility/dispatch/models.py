@@ -36,7 +36,8 @@ class Offer(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(status__in=OfferStatus.values), name="offer_status_is_known"),
             models.CheckConstraint(
-                condition=Q(status=OfferStatus.WITHDRAWN, reason__in=CloseReason.values)
+                # IS NOT NULL has to be said: a CHECK lets pass what is unknown.
+                condition=Q(status=OfferStatus.WITHDRAWN, reason__isnull=False, reason__in=CloseReason.values)
                 | (Q(reason__isnull=True) & ~Q(status=OfferStatus.WITHDRAWN)),
                 name="offer_withdrawal_has_reason",
             ),

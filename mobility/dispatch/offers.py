@@ -79,13 +79,18 @@ class _Assigned:
 
 def _answer_again(offer_id: int, ride: Any, driver_id: int, driver_status: str) -> int:
     """The ride again for a driver who has it; else why the accept is not valid. Nothing was changed."""
-    offer = rows("dispatch/sql/offer_state", {"offer_id": offer_id})[0]
-    if offer.status == OfferStatus.ACCEPTED and ride.driver_id == driver_id and ride.status not in TERMINAL:
+    if _holds(driver_id, ride):
         return int(ride.id)
+    offer = rows("dispatch/sql/offer_state", {"offer_id": offer_id})[0]
     code = _why_closed(offer)
     if offer.status == OfferStatus.PENDING and not offer.is_over:
         code = "driver_has_ride" if driver_status == DriverStatus.BUSY else "driver_not_available"
     raise Refusal(code, booking_id=ride.id, ride_id=ride.ride_id)
+
+
+def _holds(driver_id: int, ride: Any) -> bool:
+    """Whether the driver has this ride, by whatever offer: an operator may have bound them after it was looked up."""
+    return ride.driver_id == driver_id and ride.status not in TERMINAL
 
 
 def _why_closed(offer: Any) -> str:
@@ -116,8 +121,7 @@ def decline_offer(driver_id: int, ref: RideRef, reason: str = "") -> int:
     ride = rows("dispatch/sql/lock_ride", {"booking_id": offer.booking_id})[0]
     declined = rows("dispatch/sql/decline", {"offer_id": offer.id, "driver_id": driver_id, "reason": reason})
     if not declined:
-        now = rows("dispatch/sql/offer_state", {"offer_id": offer.id})[0]
-        if now.status == OfferStatus.ACCEPTED and ride.driver_id == driver_id and ride.status not in TERMINAL:
+        if _holds(driver_id, ride):
             raise Refusal(
                 "not_allowed",
                 "You took this ride: cancel_ride gives it back.",
@@ -149,6 +153,10 @@ def acknowledge_offer(driver_id: int, ref: RideRef) -> Acknowledged:
     offer = offer_of(driver_id, ref)
     mark_delivered(driver_id, offer.id)
     now = rows("dispatch/sql/offer_state", {"offer_id": offer.id})[0]
+    if now.status == OfferStatus.WITHDRAWN:
+        # Perhaps because an operator bound this very driver meanwhile.
+        newest = offer_of(driver_id, RideRef(booking_id=offer.booking_id))
+        now = rows("dispatch/sql/offer_state", {"offer_id": newest.id})[0]
     if now.status == OfferStatus.ACCEPTED:
         raise Refusal(
             "not_allowed", "You took this ride: there is nothing left to confirm.", booking_id=offer.booking_id,

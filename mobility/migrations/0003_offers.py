@@ -443,6 +443,7 @@ class Migration(migrations.Migration):
                 condition=models.Q(
                     models.Q(
                         ("reason__in", ["taken", "ride_cancelled", "driver_gone", "undelivered", "search_over"]),
+                        ("reason__isnull", False),
                         ("status", "withdrawn"),
                     ),
                     models.Q(("reason__isnull", True), models.Q(("status", "withdrawn"), _negated=True)),

@@ -53,8 +53,8 @@ _MOVES: dict[type, tuple[Any, str]] = {
 class DriverSocket(Socket):
     """A driver's own and newest socket.
 
-    `inbox_told` is the number in the driver's inbox this client was told last; `is_present`, that the driver's presence has
-    this socket's name.
+    `inbox_told` is the number in the driver's inbox this client was told last; `is_present`, that the driver's presence
+    has this socket's name.
     """
 
     driver_id: int

@@ -29,8 +29,23 @@ def insert_booking(**changes: str) -> str:
     return f"INSERT INTO mobility_booking ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
 
 
+def named(value: object) -> str | None:
+    """The id of a case in the tests' names: the columns it changes."""
+    if isinstance(value, dict):
+        return " ".join(value)
+    return str(value).split(" = ")[0] if " = " in str(value) else None
+
+
+def settle() -> None:
+    """Let the checks that wait for the commit come now: what follows then answers for itself alone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
 def refused(*statements: str) -> str:
     """Run the statements in one transaction up to its commit checks; the constraint or message that stopped them."""
+    settle()
     with pytest.raises(DatabaseError) as stopped, transaction.atomic(), connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
@@ -91,7 +106,16 @@ def test_a_plain_booking_with_its_log_row_is_accepted():
         ({"pickup": "'SRID=4326;POINT EMPTY'"}, "booking_pickup_on_earth"),
         ({"dropoff": "ST_SetSRID(ST_MakePoint(28, '-Infinity'), 4326)"}, "booking_dropoff_on_earth"),
         ({"cancelled_at": "now()"}, "booking_cancellation_is_told"),
+        ({"cancelled_by": "'operator'"}, "booking_cancellation_is_told"),
+        ({"driver_id": "1"}, "booking_driver_has_offer"),
+        ({"offer_id": "1"}, "booking_driver_has_offer"),
+        ({"due_at": "NULL"}, "booking_live_has_deadline"),
+        ({"status": "'scheduled'", "due_at": "now()"}, "booking_live_has_deadline"),
+        ({"search_until": "NULL"}, "booking_search_has_limit"),
+        ({"rounds": "-1"}, "mobility_booking_rounds_check"),
+        ({"releases": "-1"}, "mobility_booking_releases_check"),
     ],
+    ids=named,
 )
 def test_a_booking_that_cannot_be_is_refused(changes, constraint):
     assert refused(insert_booking(**changes)) == constraint
@@ -116,7 +140,8 @@ def bound(booking_id: int, driver_id: int) -> str:
     """The move that binds a driver by the newest offer."""
     return (
         f"UPDATE mobility_booking SET status = 'confirmed', seq = seq + 1, driver_id = {driver_id},"
-        f" offer_id = (SELECT max(id) FROM mobility_offer) WHERE id = {booking_id}"
+        f" offer_id = (SELECT max(id) FROM mobility_offer), confirmed_at = statement_timestamp()"
+        f" WHERE id = {booking_id}"
     )
 
 
@@ -202,6 +227,26 @@ def test_the_log_cannot_name_another_driver(ride, make_driver):
             cursor.execute(statement)
 
 
+def test_whoever_is_bound_is_busy(waiting, make_driver):
+    other = make_driver(10, 10)
+    stopped = refused(
+        offered(waiting, other.pk),
+        bound(waiting, other.pk),
+        log_row(waiting, 2, "driver_assigned", "pending", "confirmed", f'{{"driver_id": {other.pk}}}'),
+    )
+    assert stopped == "driver_busy_while_bound"
+
+
+@pytest.mark.parametrize("change", ["arrived_at = now()", "fare_minor = 1"], ids=named)
+def test_what_a_move_sets_changes_only_with_it(ride, change):
+    assert refused(f"UPDATE mobility_booking SET {change} WHERE id = {ride.pk}") == "booking_move_is_logged"
+
+
+@pytest.mark.parametrize("change", ["id = id + 1000", "ride_id = 'other'", "passenger_id = NULL"], ids=named)
+def test_a_ride_keeps_its_identity(ride, change):
+    assert refused(f"UPDATE mobility_booking SET {change} WHERE id = {ride.pk}") == "booking_identity_is_fixed"
+
+
 def test_the_times_of_a_ride_change_only_with_its_moves(ride):
     for change in ("confirmed_at = now() - interval '1 year'", "completed_at = now()", "started_at = now()"):
         assert refused(f"UPDATE mobility_booking SET {change} WHERE id = {ride.pk}") == "booking_move_is_logged"
@@ -254,6 +299,7 @@ def test_a_log_row_without_its_move_is_refused(ride):
         (4, "confirmed", "in_progress", "ride_started", "ride_event_seq_is_gapless"),
         (2, "pending", "confirmed", "driver_assigned", "mobility_ride_event_pkey"),
         (0, "", "pending", "ride_requested", "ride_event_seq_from_1"),
+        (-1, "", "pending", "ride_requested", "mobility_ride_event_seq_check"),
         (3, "pending", "confirmed", "driver_assigned", "ride_event_follows_previous"),
         (3, "confirmed", "completed", "ride_completed", "ride_event_move_allowed"),
         (3, "confirmed", "in_progress", "ride_completed", "ride_event_move_allowed"),
@@ -338,11 +384,33 @@ def test_the_application_may_not(ride, statement):
         ("speed = -1", "location_speed_is_sane"),
         ("speed = 'Infinity'", "location_speed_is_sane"),
     ],
+    ids=named,
 )
 def test_a_position_that_cannot_be_is_refused(make_driver, change, constraint):
     driver = make_driver(-26.2, 28.0)
     assert refused(f"UPDATE mobility_driver_location SET {change}") == constraint
     assert DriverLocation.objects.get(pk=driver.pk).position.coords == (28.0, -26.2)
+
+
+def located(driver_id: int) -> str:
+    """An INSERT of a position that claims a free ambulance, wherever the driver really stands."""
+    return (
+        "INSERT INTO mobility_driver_location"
+        " (driver_id, position, recorded_at, dispatchable, vehicle_type, stationary)"
+        f" VALUES ({driver_id}, {PICKUP}, now(), true, 'ambulance', true)"
+    )
+
+
+def test_a_driver_has_one_position(make_driver):
+    assert refused(located(make_driver(0, 0).pk)) == "mobility_driver_location_pkey"
+
+
+def test_a_new_position_takes_what_matching_reads_from_its_driver(make_driver):
+    driver = make_driver(None, None, status="offline")
+    with connection.cursor() as cursor:
+        cursor.execute(located(driver.pk))
+    stored = DriverLocation.objects.get(pk=driver.pk)
+    assert (stored.dispatchable, stored.vehicle_type, stored.stationary) == (False, "sedan", False)
 
 
 @pytest.mark.parametrize(
@@ -352,15 +420,70 @@ def test_a_position_that_cannot_be_is_refused(make_driver, change, constraint):
         ("vehicle_type = 'broom'", "driver_vehicle_type_is_known"),
         ("rating = 0.5", "driver_rating_is_1_to_5"),
         ("phone = '0821234567'", "driver_phone_is_e164"),
+        ("total_rides = -1", "mobility_driver_total_rides_check"),
+        ("missed_offers = -1", "mobility_driver_missed_offers_check"),
     ],
+    ids=named,
 )
 def test_a_driver_that_cannot_be_is_refused(make_driver, change, constraint):
     make_driver(0, 0)
     assert refused(f"UPDATE mobility_driver SET {change}") == constraint
 
 
+@pytest.mark.parametrize("column", ["phone", "license_number", "vehicle_registration"])
+def test_two_drivers_never_share(make_driver, column):
+    one, other = make_driver(0, 0), make_driver(1, 1)
+    stopped = refused(f"UPDATE mobility_driver SET {column} = '{getattr(one, column)}' WHERE id = {other.pk}")
+    assert stopped == f"mobility_driver_{column}_key"
+
+
+def test_a_user_is_one_driver(make_driver):
+    driver = make_driver(0, 0)
+    again = (
+        "INSERT INTO mobility_driver"
+        " (user_id, phone, license_number, vehicle_registration, vehicle_type, status, rating,"
+        f" total_rides, verified, stationary, is_demo) SELECT {driver.user_id}, '+27829990002', 'other', 'other',"
+        " vehicle_type, 'offline', rating, 0, false, false, false FROM mobility_driver"
+    )
+    assert refused(again) == "mobility_driver_user_id_key"
+
+
+@pytest.mark.parametrize("column", ["phone", "username"])
+def test_two_users_never_share(make_user, column):
+    one, other = make_user(), make_user()
+    stopped = refused(f"UPDATE mobility_user SET {column} = '{getattr(one, column)}' WHERE id = {other.pk}")
+    assert stopped == f"mobility_user_{column}_key"
+
+
 @pytest.mark.parametrize(
-    ("change", "constraint"), [("phone = '12'", "user_phone_is_e164"), ("roles = '{king}'", "user_roles_are_known")]
+    ("table", "column", "constraint"),
+    [
+        ("mobility_user_groups", "group_id", "mobility_user_groups_user_id_group_id_d2248d4b_uniq"),
+        (
+            "mobility_user_user_permissions",
+            "permission_id",
+            "mobility_user_user_permi_user_id_permission_id_1a6936de_uniq",
+        ),
+    ],
+    ids=["groups", "permissions"],
+)
+def test_a_user_has_each_group_and_permission_once(make_user, table, column, constraint):
+    belongs = f"INSERT INTO {table} (user_id, {column}) VALUES ({make_user().pk}, 1)"
+    assert refused(belongs, belongs) == constraint
+
+
+def test_a_ticket_opens_one_thing(make_user):
+    ticket = (
+        "INSERT INTO mobility_socket_ticket (digest, user_id, token_digest, expires_at)"
+        f" VALUES ('one', {make_user().pk}, '', now())"
+    )
+    assert refused(ticket, ticket) == "mobility_socket_ticket_pkey"
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [("phone = '12'", "user_phone_is_e164"), ("roles = '{king}'", "user_roles_are_known")],
+    ids=named,
 )
 def test_a_user_that_cannot_be_is_refused(make_user, change, constraint):
     make_user()

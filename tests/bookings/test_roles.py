@@ -3,6 +3,8 @@
 import pytest
 from django.db import connection
 
+from tests.bookings.test_guards import refused
+
 pytestmark = pytest.mark.django_db
 
 # Tables from which the application's role must not take rows or in which it must not rewrite them.
@@ -50,3 +52,24 @@ def test_the_application_owns_nothing_and_creates_nothing():
             " has_database_privilege(current_user, current_database(), 'CREATE')"
         )
         assert cursor.fetchone() == (False, False)
+
+
+MISSING = sorted(
+    (table, privilege)
+    for table, granted in EXCEPTIONS.items()
+    for privilege in FULL - granted
+    if table.startswith("mobility_")
+)
+
+
+@pytest.mark.parametrize(("table", "privilege"), MISSING)
+def test_what_is_not_granted_is_refused(table, privilege):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1", [table])
+        column = cursor.fetchone()[0]
+    attack = {
+        "INSERT": f"INSERT INTO {table} DEFAULT VALUES",
+        "UPDATE": f"UPDATE {table} SET {column} = {column}",
+        "DELETE": f"DELETE FROM {table}",
+    }
+    assert refused(attack[privilege]) == f"permission denied for table {table}"

@@ -11,7 +11,8 @@ BEGIN
             RAISE EXCEPTION 'an offer cannot begin as %', NEW.status
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'offer_move_allowed';
         END IF;
-        IF NEW.status = 'pending' AND EXISTS (
+        -- Only an operator may come back to such a driver, and binds them at once.
+        IF (NEW.status = 'pending' OR NEW.origin <> 'operator') AND EXISTS (
             SELECT FROM mobility_offer WHERE booking_id = NEW.booking_id AND driver_id = NEW.driver_id
                 AND status IN ('declined', 'expired', 'released')) THEN
             RAISE EXCEPTION 'driver % is not asked again for booking %', NEW.driver_id, NEW.booking_id
@@ -80,6 +81,12 @@ $$;
 
 CREATE FUNCTION mobility_offer_at_commit() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
+    IF NEW.status = 'pending' THEN
+        -- Whoever is ending the search or sending the driver away is waited for, and whoever comes later waits: else
+        -- each of the two would find that the other has done nothing yet. The services hold both rows already.
+        PERFORM FROM mobility_booking WHERE id = NEW.booking_id FOR SHARE;
+        PERFORM FROM mobility_driver WHERE id = NEW.driver_id FOR SHARE;
+    END IF;
     PERFORM mobility_offers_fit(NEW.booking_id);
     RETURN NULL;
 END

@@ -47,6 +47,8 @@ END
 $$;
 CREATE CONSTRAINT TRIGGER inbox_at_commit AFTER INSERT ON mobility_driver_inbox
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION mobility_inbox_at_commit();
+CREATE CONSTRAINT TRIGGER inbox_counter_begins AFTER INSERT ON mobility_driver
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.inbox_seq <> 0) EXECUTE FUNCTION mobility_inbox_at_commit();
 CREATE CONSTRAINT TRIGGER inbox_counter_at_commit AFTER UPDATE OF inbox_seq ON mobility_driver
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.inbox_seq <> OLD.inbox_seq)
     EXECUTE FUNCTION mobility_inbox_at_commit();

@@ -1,4 +1,5 @@
 DROP TRIGGER inbox_counter_at_commit ON mobility_driver;
+DROP TRIGGER inbox_counter_begins ON mobility_driver;
 DROP TRIGGER inbox_at_commit ON mobility_driver_inbox;
 DROP TRIGGER inbox_counter ON mobility_driver;
 DROP TRIGGER inbox_guard ON mobility_driver_inbox;

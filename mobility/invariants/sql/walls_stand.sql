@@ -3,25 +3,59 @@ SELECT 'trigger ' || tgname || ' is disabled' AS wall FROM pg_trigger
 WHERE tgrelid::regclass::text LIKE 'mobility\_%%' AND tgenabled = 'D'
 UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
-    'booking_guard', 'booking_at_commit', 'ride_event_guard', 'ride_event_at_commit', 'driver_at_commit',
-    'driver_user_is_fixed', 'location_newest_wins', 'location_from_driver', 'driver_to_location', 'location_keeps_its_driver', 'booking_binding',
-    'booking_offers_at_commit', 'offer_guard', 'offer_at_commit', 'driver_offers_at_commit', 'inbox_guard',
-    'inbox_counter', 'inbox_at_commit', 'inbox_counter_at_commit']) name
+    'booking_at_commit', 'booking_binding', 'booking_guard', 'booking_offers_at_commit', 'driver_at_commit',
+    'driver_offers_at_commit', 'driver_to_location', 'driver_user_is_fixed', 'inbox_counter',
+    'inbox_counter_at_commit', 'inbox_counter_begins', 'inbox_at_commit', 'inbox_guard', 'location_from_driver',
+    'location_keeps_its_driver', 'location_newest_wins', 'offer_at_commit', 'offer_guard',
+    'ride_event_at_commit', 'ride_event_guard'
+]) name
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
-    'booking_one_per_passenger_and_ride_id', 'booking_one_open_per_guest_ride_id', 'booking_one_live_per_passenger',
-    'booking_one_live_per_driver', 'mobility_ride_event_pkey', 'offer_one_accepted_per_ride',
-    'offer_one_live_per_driver', 'mobility_driver_inbox_pkey']) name
+    'mobility_allowed_move_pkey', 'mobility_driver_inbox_pkey', 'mobility_driver_location_pkey',
+    'mobility_driver_presence_pkey', 'mobility_ride_event_pkey', 'mobility_search_considered_pkey',
+    'mobility_search_round_pkey', 'mobility_socket_ticket_pkey', 'mobility_driver_license_number_key',
+    'mobility_driver_phone_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
+    'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
+    'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
+    'mobility_user_user_permi_user_id_permission_id_1a6936de_uniq', 'booking_one_live_per_driver',
+    'booking_one_live_per_passenger', 'booking_one_open_per_guest_ride_id',
+    'booking_one_per_passenger_and_ride_id', 'offer_one_accepted_per_ride', 'offer_one_live_per_driver'
+]) name
 WHERE NOT EXISTS (
     SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE c.relname = name AND i.indisunique AND i.indisvalid)
+UNION ALL
+SELECT 'missing: ' || name FROM unnest(ARRAY[
+    'booking_bound_has_driver', 'booking_cancellation_is_told', 'booking_distance_is_sane',
+    'booking_driver_has_offer', 'booking_dropoff_on_earth', 'booking_duration_is_sane',
+    'booking_fare_has_origin', 'booking_fare_not_negative', 'booking_live_has_deadline',
+    'booking_pickup_on_earth', 'booking_ride_id_is_plain', 'booking_search_has_limit',
+    'booking_status_is_known', 'booking_waiting_has_no_driver', 'mobility_booking_releases_check',
+    'mobility_booking_rounds_check', 'mobility_booking_seq_check', 'driver_phone_is_e164',
+    'driver_rating_is_1_to_5', 'driver_status_is_known', 'driver_vehicle_type_is_known',
+    'mobility_driver_inbox_seq_check1', 'mobility_driver_missed_offers_check',
+    'mobility_driver_total_rides_check', 'inbox_kind_is_known', 'inbox_seq_from_1',
+    'mobility_driver_inbox_seq_check', 'location_heading_in_circle', 'location_not_from_the_future',
+    'location_position_on_earth', 'location_speed_is_sane', 'mobility_offer_round_check',
+    'offer_distance_is_sane', 'offer_pending_has_deadline', 'offer_status_is_known',
+    'offer_withdrawal_has_reason', 'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
+    'considered_verdict_is_known', 'mobility_search_considered_round_check',
+    'mobility_search_round_round_check', 'user_phone_is_e164', 'user_roles_are_known',
+    'user_username_is_no_other_phone', 'booking_driver_is_the_offers', 'ride_event_move_allowed'
+]) name
+WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conname = name)
 UNION ALL
 SELECT 'constraint ' || conname || ' is not valid' FROM pg_constraint
 WHERE conrelid::regclass::text LIKE 'mobility\_%%' AND NOT convalidated
 UNION ALL
 SELECT 'careconnect_app may ' || privilege || ' ' || name
-FROM (VALUES ('mobility_booking', 'DELETE'), ('mobility_booking', 'TRUNCATE'), ('mobility_driver', 'DELETE'),
-    ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'), ('mobility_offer', 'DELETE'),
-    ('mobility_driver_inbox', 'UPDATE'), ('mobility_driver_inbox', 'DELETE')) AS walls (name, privilege)
+FROM (VALUES
+    ('mobility_allowed_move', 'INSERT'), ('mobility_allowed_move', 'UPDATE'),
+    ('mobility_allowed_move', 'DELETE'), ('mobility_booking', 'DELETE'), ('mobility_booking', 'TRUNCATE'),
+    ('mobility_driver', 'DELETE'), ('mobility_driver_inbox', 'UPDATE'), ('mobility_driver_inbox', 'DELETE'),
+    ('mobility_driver_location', 'DELETE'), ('mobility_driver_presence', 'DELETE'),
+    ('mobility_offer', 'DELETE'), ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'),
+    ('mobility_search_considered', 'UPDATE'), ('mobility_search_round', 'UPDATE')
+) AS walls (name, privilege)
 WHERE has_table_privilege('careconnect_app', name, privilege)

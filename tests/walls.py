@@ -1,0 +1,556 @@
+"""The walls of the database, each with the tests that guard it, as data; and how one is taken away.
+
+A wall is whatever keeps out of the mobility_ tables what must never be in them: a CHECK, a key, a unique index, a
+hand-written foreign key, a trigger, a rule (each RAISE in a guard's function that names a constraint is one) and a
+privilege the application's role does not have. `make mutate-schema` takes them away in turn and sees the tests named
+here fail; tests/test_walls.py holds this list against the catalog.
+
+Not listed, because nobody writes or forgets them by hand: the ORM derives them from the fields, and `make lint` tells
+when models and migrations differ. These are NOT NULL, the numbering primary keys called `id`, and the foreign keys of
+relations (Django calls them ..._fk_...).
+"""
+
+import re
+from collections import Counter
+from typing import Any, NamedTuple
+
+APPLICATION = "careconnect_app"
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+class Wall(NamedTuple):
+    """One wall: where it stands (`place` is a table, for a rule its function) and the tests that fail without it."""
+
+    kind: str
+    place: str
+    name: str
+    tests: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What CARETEST_REMOVE_WALL and --only call it."""
+        return f"{self.kind}:{self.place}:{self.name}" if self.kind in {"rule", "grant"} else f"{self.kind}:{self.name}"
+
+
+def _in(file: str, *tests: str) -> tuple[str, ...]:
+    return tuple(f"tests/{file}.py::{test}" for test in tests)
+
+
+def _guards(*tests: str) -> tuple[str, ...]:
+    return _in("bookings/test_guards", *tests)
+
+
+def _offers(*tests: str) -> tuple[str, ...]:
+    return _in("dispatch/test_offer_guards", *tests)
+
+
+def _inbox(*tests: str) -> tuple[str, ...]:
+    return _in("drivers/test_inbox_guards", *tests)
+
+
+def _no_booking(*cases: str) -> tuple[str, ...]:
+    return _guards(*(f"test_a_booking_that_cannot_be_is_refused[{case}]" for case in cases))
+
+
+def _no_position(*cases: str) -> tuple[str, ...]:
+    return _guards(*(f"test_a_position_that_cannot_be_is_refused[{case}]" for case in cases))
+
+
+def _no_driver(case: str) -> tuple[str, ...]:
+    return _guards(f"test_a_driver_that_cannot_be_is_refused[{case}]")
+
+
+def _no_offer(*cases: str) -> tuple[str, ...]:
+    return _offers(*(f"test_an_offer_that_cannot_be_is_refused[{case}]" for case in cases))
+
+
+def _no_log_row(*cases: str) -> tuple[str, ...]:
+    return _guards(*(f"test_a_log_row_out_of_order_is_refused[{case}]" for case in cases))
+
+
+def _offer_moves(*cases: str) -> tuple[str, ...]:
+    return _offers(*(f"TestMoves::test_an_offer_moves_only_as_the_table_says[{case}]" for case in cases))
+
+
+_MOVES = "test_a_ride_moves_only_as_the_table_says"
+_KEPT = "test_even_the_owner_cannot_delete_a_booking_or_rewrite_the_log"
+_TIMES = _guards("test_the_times_of_a_ride_change_only_with_its_moves")
+_NO_SWAP = _guards("test_a_driver_cannot_be_swapped_or_dropped_in_passing")
+_OWN_DRIVER = _guards("test_the_passenger_cannot_be_their_own_driver")
+_NO_LOG_ROW = _guards("test_a_booking_without_a_log_row_is_refused", "test_a_move_without_a_log_row_is_refused")
+_NO_MOVE = _guards("test_a_log_row_without_its_move_is_refused")
+_OTHER_NAME = _guards("test_the_log_cannot_name_another_driver")
+_BUSY_WITHOUT_RIDE = _guards("test_a_driver_cannot_be_busy_without_a_ride")
+_STAYS_BUSY = _guards("test_a_released_driver_cannot_stay_busy")
+_FREED = _guards("test_a_driver_cannot_be_freed_or_sent_offline_while_holding_a_ride")
+_BOUND_IS_BUSY = _guards("test_whoever_is_bound_is_busy")
+_SAME_USER = _guards("test_a_drivers_record_stays_with_its_user")
+_OLDER = _no_position("recorded_at-location_newest_wins")
+_MOVED_POSITION = _no_position("driver_id-location_newest_wins")
+_UNLISTED_MOVE = _guards("test_every_move_the_table_does_not_list_is_refused[completed]")
+_BINDING = _offers(
+    *(f"TestBinding::test_what_binds_changes_only_with_a_move[{column}]"
+      for column in ("search_until", "no_show_from", "releases", "offer_id"))
+)  # fmt: skip
+_BY_OTHERS_OFFER = _offers(
+    "TestBinding::test_nobody_is_bound_by_the_offer_of_another_ride",
+    "TestBinding::test_nobody_is_bound_by_the_offer_of_another_driver",
+)
+_UNLISTED_EVENT = _no_log_row(
+    "3-confirmed-completed-ride_completed-ride_event_move_allowed",
+    "3-confirmed-in_progress-ride_completed-ride_event_move_allowed",
+)
+_ASKED_WHEN_BOUND = _offers("TestLive::test_nobody_is_asked_for_a_ride_that_is_bound")
+_ENDED_WHILE_ASKED = _offers("TestLive::test_a_search_does_not_end_while_somebody_is_asked")
+_ASKED_WHEN_AWAY = _offers("TestLive::test_nobody_is_asked_who_is_not_available")
+_GONE_WHILE_ASKED = _offers("TestLive::test_nobody_goes_away_while_they_are_asked")
+_ACCEPTED_BINDS = _offers(
+    "TestBinding::test_an_accepted_offer_binds", "TestBinding::test_an_offer_is_given_back_only_with_its_ride"
+)
+_RIDE_GIVEN_BACK = _offers("TestBinding::test_a_ride_is_given_back_only_with_its_offer")
+_INBOX_APPENDED = _inbox(*(f"test_even_the_owner_only_appends_to_an_inbox[{how}]" for how in ("update", "delete")))
+_INBOX_SKIPPED = _inbox("test_a_row_out_of_order_is_refused[skipped]")
+_INBOX_JUMPED = _inbox("test_the_counter_goes_by_ones[2]", "test_the_counter_goes_by_ones[-1]")
+_INBOX_NOT_COUNTED = _inbox("test_a_row_that_is_not_counted_is_refused")
+_INBOX_NO_ROW = _inbox("test_a_count_without_its_row_is_refused")
+_INBOX_NEW = _inbox("test_a_new_driver_was_told_nothing")
+
+CHECKS = {
+    "mobility_booking": {
+        "booking_bound_has_driver": _guards("test_a_confirmed_booking_without_a_driver_is_refused"),
+        "booking_cancellation_is_told": _no_booking(
+            "cancelled_at-booking_cancellation_is_told", "cancelled_by-booking_cancellation_is_told"
+        ),
+        "booking_distance_is_sane": _no_booking(
+            "distance_m-booking_distance_is_sane0",
+            "distance_m-booking_distance_is_sane1",
+            "distance_m-booking_distance_is_sane2",
+        ),
+        "booking_driver_has_offer": (
+            *_no_booking("driver_id-booking_driver_has_offer", "offer_id-booking_driver_has_offer"),
+            *_offers("TestBinding::test_nobody_is_bound_without_an_offer"),
+        ),
+        "booking_dropoff_on_earth": _no_booking("dropoff-booking_dropoff_on_earth"),
+        "booking_duration_is_sane": _no_booking("duration_s-booking_duration_is_sane"),
+        "booking_fare_has_origin": _no_booking(
+            "fare_minor-booking_fare_has_origin", "fare_origin-booking_fare_has_origin"
+        ),
+        "booking_fare_not_negative": _no_booking("fare_minor fare_origin-booking_fare_not_negative"),
+        "booking_live_has_deadline": _no_booking(
+            "due_at-booking_live_has_deadline", "status due_at-booking_live_has_deadline"
+        ),
+        "booking_pickup_on_earth": _no_booking(
+            "pickup-booking_pickup_on_earth0",
+            "pickup-booking_pickup_on_earth1",
+            "pickup-booking_pickup_on_earth2",
+            "pickup-booking_pickup_on_earth3",
+        ),
+        "booking_ride_id_is_plain": _no_booking(
+            "ride_id-booking_ride_id_is_plain0", "ride_id-booking_ride_id_is_plain1"
+        ),
+        "booking_search_has_limit": _no_booking("search_until-booking_search_has_limit"),
+        "booking_status_is_known": _in("bookings/test_kept", "test_behind_the_guard_of_bookings_stand_checks[status]"),
+        "booking_waiting_has_no_driver": _guards("test_a_waiting_booking_with_a_driver_is_refused"),
+        "mobility_booking_releases_check": _no_booking("releases-mobility_booking_releases_check"),
+        "mobility_booking_rounds_check": _no_booking("rounds-mobility_booking_rounds_check"),
+        "mobility_booking_seq_check": _in("bookings/test_kept", "test_behind_the_guard_of_bookings_stand_checks[seq]"),
+    },
+    "mobility_driver": {
+        "driver_phone_is_e164": _no_driver("phone-driver_phone_is_e164"),
+        "driver_rating_is_1_to_5": _no_driver("rating-driver_rating_is_1_to_5"),
+        "driver_status_is_known": _no_driver("status-driver_status_is_known"),
+        "driver_vehicle_type_is_known": _no_driver("vehicle_type-driver_vehicle_type_is_known"),
+        "mobility_driver_inbox_seq_check1": _inbox("test_a_counter_is_not_negative"),
+        "mobility_driver_missed_offers_check": _no_driver("missed_offers-mobility_driver_missed_offers_check"),
+        "mobility_driver_total_rides_check": _no_driver("total_rides-mobility_driver_total_rides_check"),
+    },
+    "mobility_driver_inbox": {
+        "inbox_kind_is_known": _inbox("test_an_unknown_kind_is_refused"),
+        "inbox_seq_from_1": _inbox("test_a_row_out_of_order_is_refused[zero]"),
+        "mobility_driver_inbox_seq_check": _inbox("test_behind_a_check_stands_the_columns_own"),
+    },
+    "mobility_driver_location": {
+        "location_heading_in_circle": _no_position(
+            "heading-location_heading_in_circle0", "heading-location_heading_in_circle1"
+        ),
+        "location_not_from_the_future": _no_position("recorded_at-location_not_from_the_future"),
+        "location_position_on_earth": _no_position(
+            "position-location_position_on_earth0",
+            "position-location_position_on_earth1",
+            "position-location_position_on_earth2",
+        ),
+        "location_speed_is_sane": _no_position("speed-location_speed_is_sane0", "speed-location_speed_is_sane1"),
+    },
+    "mobility_offer": {
+        "mobility_offer_round_check": _no_offer("round-mobility_offer_round_check"),
+        "offer_distance_is_sane": _no_offer(
+            "pickup_distance_m-offer_distance_is_sane0",
+            "pickup_distance_m-offer_distance_is_sane1",
+            "pickup_distance_m-offer_distance_is_sane2",
+        ),
+        "offer_pending_has_deadline": (
+            *_no_offer(
+                "due_at-offer_pending_has_deadline",
+                "expires_at-offer_pending_has_deadline",
+                "settled_at-offer_pending_has_deadline",
+            ),
+            *_offers("test_a_settled_offer_says_when"),
+        ),
+        "offer_status_is_known": _offers("test_behind_the_guard_of_offers_stands_a_check"),
+        "offer_withdrawal_has_reason": (
+            *_no_offer("reason-offer_withdrawal_has_reason"),
+            *_offers("test_a_withdrawal_says_why[none]", "test_a_withdrawal_says_why[unknown]"),
+        ),
+    },
+    "mobility_ride_event": {
+        "mobility_ride_event_seq_check": _no_log_row("-1--pending-ride_requested-mobility_ride_event_seq_check"),
+        "ride_event_seq_from_1": _no_log_row("0--pending-ride_requested-ride_event_seq_from_1"),
+    },
+    "mobility_search_considered": {
+        "considered_verdict_is_known": _offers("TestRounds::test_a_verdict_that_cannot_be_is_refused[verdict]"),
+        "mobility_search_considered_round_check": _offers(
+            "TestRounds::test_a_verdict_that_cannot_be_is_refused[round]"
+        ),
+    },
+    "mobility_search_round": {"mobility_search_round_round_check": _offers("TestRounds::test_rounds_are_counted")},
+    "mobility_user": {
+        "user_phone_is_e164": _guards("test_a_user_that_cannot_be_is_refused[phone-user_phone_is_e164]"),
+        "user_roles_are_known": _guards("test_a_user_that_cannot_be_is_refused[roles-user_roles_are_known]"),
+        "user_username_is_no_other_phone": _guards("test_a_username_cannot_pass_for_somebody_elses_phone"),
+    },
+}
+
+FOREIGN_KEYS = {
+    "mobility_booking": {"booking_driver_is_the_offers": _BY_OTHERS_OFFER},
+    "mobility_ride_event": {"ride_event_move_allowed": _UNLISTED_EVENT},
+}
+
+PRIMARY_KEYS = {
+    # What a foreign key points at has no attack of its own: without it that foreign key is gone.
+    "mobility_allowed_move": {"mobility_allowed_move_pkey": _UNLISTED_EVENT},
+    "mobility_driver_inbox": {"mobility_driver_inbox_pkey": _inbox("test_a_row_out_of_order_is_refused[again]")},
+    "mobility_driver_location": {"mobility_driver_location_pkey": _guards("test_a_driver_has_one_position")},
+    "mobility_driver_presence": {"mobility_driver_presence_pkey": _inbox("test_a_driver_is_present_once")},
+    "mobility_ride_event": {
+        "mobility_ride_event_pkey": _no_log_row("2-pending-confirmed-driver_assigned-mobility_ride_event_pkey")
+    },
+    "mobility_search_considered": {
+        "mobility_search_considered_pkey": _offers("TestRounds::test_a_driver_has_one_verdict_in_a_round")
+    },
+    "mobility_search_round": {"mobility_search_round_pkey": _offers("TestRounds::test_a_round_is_told_once")},
+    "mobility_socket_ticket": {"mobility_socket_ticket_pkey": _guards("test_a_ticket_opens_one_thing")},
+}
+
+UNIQUE = {
+    "mobility_driver": {
+        "mobility_driver_license_number_key": _guards("test_two_drivers_never_share[license_number]"),
+        "mobility_driver_phone_key": _guards("test_two_drivers_never_share[phone]"),
+        "mobility_driver_user_id_key": _guards("test_a_user_is_one_driver"),
+        "mobility_driver_vehicle_registration_key": _guards("test_two_drivers_never_share[vehicle_registration]"),
+    },
+    "mobility_offer": {"offer_of_ride_and_driver": _BY_OTHERS_OFFER},
+    "mobility_user": {
+        "mobility_user_phone_key": _guards("test_two_users_never_share[phone]"),
+        "mobility_user_username_key": _guards("test_two_users_never_share[username]"),
+    },
+    "mobility_user_groups": {
+        "mobility_user_groups_user_id_group_id_d2248d4b_uniq": _guards(
+            "test_a_user_has_each_group_and_permission_once[groups]"
+        )
+    },
+    "mobility_user_user_permissions": {
+        "mobility_user_user_permi_user_id_permission_id_1a6936de_uniq": _guards(
+            "test_a_user_has_each_group_and_permission_once[permissions]"
+        )
+    },
+}
+
+INDEXES = {
+    "mobility_booking": {
+        "booking_one_live_per_driver": _guards("test_a_second_live_booking_of_a_driver_is_refused"),
+        "booking_one_live_per_passenger": _guards("test_a_second_live_booking_of_a_passenger_is_refused"),
+        "booking_one_open_per_guest_ride_id": _guards("test_a_second_open_guest_ride_of_one_id_is_refused"),
+        "booking_one_per_passenger_and_ride_id": _guards("test_a_second_booking_under_a_used_ride_id_is_refused"),
+    },
+    "mobility_offer": {
+        "offer_one_accepted_per_ride": _offers("test_a_ride_is_accepted_once"),
+        "offer_one_live_per_driver": _offers("test_a_driver_is_asked_for_one_ride_at_a_time"),
+    },
+}
+
+TRIGGERS = {
+    "mobility_booking": {
+        "booking_at_commit": (*_NO_LOG_ROW, *_STAYS_BUSY, *_OTHER_NAME, *_BOUND_IS_BUSY),
+        "booking_binding": _BINDING,
+        "booking_guard": (*_UNLISTED_MOVE, *_in("bookings/test_kept", f"{_KEPT}[delete-booking]")),
+        "booking_offers_at_commit": (*_ENDED_WHILE_ASKED, *_RIDE_GIVEN_BACK),
+    },
+    "mobility_driver": {
+        "driver_at_commit": (*_BUSY_WITHOUT_RIDE, *_FREED),
+        "driver_offers_at_commit": _GONE_WHILE_ASKED,
+        "driver_to_location": _guards("test_status_changes_of_a_driver_reach_the_matching_index"),
+        "driver_user_is_fixed": _SAME_USER,
+        "inbox_counter": _INBOX_JUMPED,
+        "inbox_counter_at_commit": _INBOX_NO_ROW,
+        "inbox_counter_begins": _INBOX_NEW,
+    },
+    "mobility_driver_inbox": {
+        "inbox_at_commit": _INBOX_NOT_COUNTED,
+        "inbox_guard": (*_INBOX_APPENDED, *_INBOX_SKIPPED),
+    },
+    "mobility_driver_location": {
+        "location_from_driver": _guards("test_a_new_position_takes_what_matching_reads_from_its_driver"),
+        "location_keeps_its_driver": _MOVED_POSITION,
+        "location_newest_wins": _OLDER,
+    },
+    "mobility_offer": {
+        "offer_at_commit": (
+            *_ASKED_WHEN_BOUND,
+            *_ASKED_WHEN_AWAY,
+            *_ACCEPTED_BINDS,
+            *_in(
+                "dispatch/test_offer_locks",
+                "test_who_asks_and_who_ends_it_wait_for_each_other[ride]",
+                "test_who_asks_and_who_ends_it_wait_for_each_other[driver]",
+            ),
+        ),
+        "offer_guard": _offer_moves("new-declined", "expired-accepted"),
+    },
+    "mobility_ride_event": {
+        "ride_event_at_commit": _NO_MOVE,
+        "ride_event_guard": (
+            *_no_log_row("4-confirmed-in_progress-ride_started-ride_event_seq_is_gapless"),
+            *_in("bookings/test_kept", f"{_KEPT}[delete-log]"),
+        ),
+    },
+}
+
+# In the order of the function; the second rule of one name is called NAME:2.
+RULES = {
+    "mobility_booking_at_commit": {
+        "booking_move_is_logged": _NO_LOG_ROW,
+        "booking_move_is_logged:2": _OTHER_NAME,
+        "driver_busy_while_bound": _BOUND_IS_BUSY,
+    },
+    "mobility_booking_binding": {"booking_move_is_logged": _BINDING},
+    "mobility_booking_guard": {
+        "booking_is_kept": _in("bookings/test_kept", f"{_KEPT}[delete-booking]"),
+        "booking_move_allowed": (
+            *_no_booking(
+                "status-booking_move_allowed0",
+                "status-booking_move_allowed1",
+                "status-booking_move_allowed2",
+                "seq-booking_move_allowed",
+            ),
+            *_in("bookings/test_moves", "test_a_ride_begins_only_as_the_table_says[confirmed]"),
+        ),
+        "booking_identity_is_fixed": (
+            *_guards(*(f"test_a_ride_keeps_its_identity[{column}]" for column in ("id", "ride_id", "passenger_id"))),
+            *_guards("test_a_finished_booking_keeps_its_ride_id"),
+        ),
+        "booking_terminal_is_final": (
+            *_guards(
+                "test_a_finished_booking_stays_as_it_is[fare_minor = 1]",
+                "test_a_finished_booking_stays_as_it_is[confirmed_at = NULL]",
+            ),
+            *_in("bookings/test_moves", f"{_MOVES}[completed-pending]", f"{_MOVES}[cancelled-pending]"),
+            *_in("bookings/test_moves", f"{_MOVES}[no_show-confirmed]"),
+        ),
+        "booking_move_allowed:2": (
+            *_UNLISTED_MOVE,
+            *_in("bookings/test_moves", f"{_MOVES}[pending-in_progress]", f"{_MOVES}[scheduled-confirmed]"),
+            *_in("bookings/test_moves", f"{_MOVES}[in_progress-pending]", f"{_MOVES}[unfulfilled-confirmed]"),
+        ),
+        "booking_seq_is_gapless": _guards("test_seq_of_a_booking_cannot_jump_or_go_back"),
+        "booking_move_is_logged": _guards(
+            "test_what_a_move_sets_changes_only_with_it[arrived_at]",
+            "test_what_a_move_sets_changes_only_with_it[fare_minor]",
+        ),
+        "booking_driver_by_assignment": _NO_SWAP,
+        "booking_move_is_logged:2": _TIMES,
+        "booking_not_own_driver": _OWN_DRIVER,
+    },
+    "mobility_driver_busy_is_bound": {"driver_busy_while_bound": (*_BUSY_WITHOUT_RIDE, *_FREED, *_STAYS_BUSY)},
+    "mobility_driver_offers_at_commit": {"offer_only_to_free_driver": _GONE_WHILE_ASKED},
+    "mobility_driver_user_is_fixed": {"driver_user_is_fixed": _SAME_USER},
+    "mobility_inbox_at_commit": {"inbox_is_counted": (*_INBOX_NOT_COUNTED, *_INBOX_NO_ROW, *_INBOX_NEW)},
+    "mobility_inbox_counter": {"inbox_seq_is_gapless": _INBOX_JUMPED},
+    "mobility_inbox_guard": {"inbox_append_only": _INBOX_APPENDED, "inbox_seq_is_gapless": _INBOX_SKIPPED},
+    "mobility_location_order": {"location_newest_wins": (*_OLDER, *_MOVED_POSITION)},
+    "mobility_offer_guard": {
+        "offer_move_allowed": _offer_moves("new-declined", "new-expired", "new-withdrawn", "new-released"),
+        "offer_not_asked_again": _offers(
+            *(
+                f"TestAgain::test_whoever_said_no_is_not_asked_again[{how}-{status}]"
+                for how in ("asked", "auto_accept", "auto_assign")
+                for status in ("declined", "expired", "released")
+            )
+        ),
+        "offer_not_own_ride": (
+            *_offers("test_nobody_is_asked_to_drive_themselves[pending]"),
+            *_offers("test_nobody_is_asked_to_drive_themselves[accepted]"),
+            *_OWN_DRIVER,
+        ),
+        "offer_identity_is_fixed": _offers(
+            *(
+                f"TestMoves::test_an_offer_keeps_its_identity[{status}-{column}]"
+                for status in ("pending", "accepted")
+                for column in ("id", "booking_id", "driver_id", "round", "origin", "offered_at")
+            )
+        ),
+        "offer_move_allowed:2": _offer_moves(
+            "pending-released", "accepted-pending", "declined-accepted", "expired-accepted", "withdrawn-pending",
+            "released-accepted",
+        ),
+        "offer_settled_is_final": _offers(
+            *(
+                f"TestMoves::test_a_settled_offer_stays_as_it_is[{status}]"
+                for status in ("accepted", "declined", "expired", "released", "withdrawn")
+            )
+        ),
+        "offer_not_after_expiry": _offers(
+            "TestExpiry::test_an_expired_offer_is_not_accepted",
+            "TestExpiry::test_nor_after_its_end_was_put_off_in_the_same_breath",
+            "TestExpiry::test_to_the_microsecond[after]",
+            "TestExpiry::test_to_the_microsecond[at]",
+        ),
+    },
+    "mobility_offers_fit": {
+        "offer_live_only_while_searching": (*_ASKED_WHEN_BOUND, *_ENDED_WHILE_ASKED),
+        "offer_accepted_is_bound": (*_ACCEPTED_BINDS, *_RIDE_GIVEN_BACK),
+        "offer_only_to_free_driver": _ASKED_WHEN_AWAY,
+    },
+    "mobility_ride_event_at_commit": {"booking_move_is_logged": _NO_MOVE},
+    "mobility_ride_event_guard": {
+        "ride_event_append_only": _in(
+            "bookings/test_kept", f"{_KEPT}[delete-log]", f"{_KEPT}[renumber-log]", f"{_KEPT}[rewrite-log]"
+        ),
+        "ride_event_seq_is_gapless": _no_log_row("4-confirmed-in_progress-ride_started-ride_event_seq_is_gapless"),
+        "ride_event_follows_previous": _no_log_row("3-pending-confirmed-driver_assigned-ride_event_follows_previous"),
+    },
+}  # fmt: skip
+
+# What the application's role may not do.
+NO_GRANT = {
+    "mobility_allowed_move": ("INSERT", "UPDATE", "DELETE"),
+    "mobility_booking": ("DELETE",),
+    "mobility_driver": ("DELETE",),
+    "mobility_driver_inbox": ("UPDATE", "DELETE"),
+    "mobility_driver_location": ("DELETE",),
+    "mobility_driver_presence": ("DELETE",),
+    "mobility_offer": ("DELETE",),
+    "mobility_ride_event": ("UPDATE", "DELETE"),
+    "mobility_search_considered": ("UPDATE",),
+    "mobility_search_round": ("UPDATE",),
+}
+_GRANTS = {
+    table: {
+        privilege: _in(
+            "bookings/test_roles",
+            f"test_what_is_not_granted_is_refused[{table}-{privilege}]",
+            "test_the_application_has_exactly_the_listed_privileges",
+        )
+        for privilege in privileges
+    }
+    for table, privileges in NO_GRANT.items()
+}
+
+_KINDS = {
+    "check": CHECKS,
+    "foreign-key": FOREIGN_KEYS,
+    "primary-key": PRIMARY_KEYS,
+    "unique": UNIQUE,
+    "index": INDEXES,
+    "trigger": TRIGGERS,
+    "rule": RULES,
+    "grant": _GRANTS,
+}
+WALLS: dict[str, Wall] = {
+    wall.key: wall
+    for kind, places in _KINDS.items()
+    for place, names in places.items()
+    for name, tests in names.items()
+    for wall in [Wall(kind, place, name, tests)]
+}
+# Walls on which another one rests: it goes with them.
+RESTS_ON = {
+    "primary-key:mobility_allowed_move_pkey": "foreign-key:ride_event_move_allowed",
+    "unique:offer_of_ride_and_driver": "foreign-key:booking_driver_is_the_offers",
+}
+
+# ------------------------------------------------------------------------------------------ the walls of a database
+
+_RAISE = re.compile(r"RAISE EXCEPTION (?:(?!RAISE EXCEPTION).)*?CONSTRAINT = '(\w+)';", re.DOTALL)
+_CATALOG = f"""
+SELECT CASE contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign-key' WHEN 'p' THEN 'primary-key' ELSE 'unique' END
+    || ':' || conname
+FROM pg_constraint
+WHERE conrelid::regclass::text LIKE 'mobility\\_%' AND contype <> 't'
+    AND NOT (contype = 'f' AND conname LIKE '%\\_fk\\_%')
+    AND NOT (contype = 'p' AND pg_get_constraintdef(oid) = 'PRIMARY KEY (id)')
+UNION ALL
+SELECT 'index:' || indexrelid::regclass FROM pg_index
+WHERE indisunique AND indrelid::regclass::text LIKE 'mobility\\_%'
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND conrelid = indrelid)
+UNION ALL
+SELECT 'trigger:' || tgname FROM pg_trigger
+WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'mobility\\_%'
+UNION ALL
+SELECT 'grant:' || relname || ':' || privilege FROM pg_class, unnest(ARRAY{list(PRIVILEGES)}) privilege
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname LIKE 'mobility\\_%'
+    AND NOT has_table_privilege('{APPLICATION}', pg_class.oid, privilege)
+"""
+_FUNCTIONS = """
+SELECT proname, prosrc FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'mobility\\_%' ORDER BY proname
+"""
+
+
+def rules(source: str) -> list[str]:
+    """The names of the rules in a function's text, in their order."""
+    seen: Counter[str] = Counter()
+    names = []
+    for rule in _RAISE.finditer(source):
+        seen[name := rule.group(1)] += 1
+        names.append(name if seen[name] == 1 else f"{name}:{seen[name]}")
+    return names
+
+
+def standing(cursor: Any) -> set[str]:
+    """The walls that a database has, by key. The cursor is Django's or psycopg's."""
+    cursor.execute(_CATALOG)
+    keys = {key for (key,) in cursor.fetchall()}
+    cursor.execute(_FUNCTIONS)
+    return keys | {f"rule:{function}:{rule}" for function, source in cursor.fetchall() for rule in rules(source)}
+
+
+def removal(wall: Wall, cursor: Any) -> str:
+    """The SQL that takes a wall away, and nothing else (but what RESTS_ON names). The cursor is a superuser's."""
+    if wall.kind == "trigger":
+        return f"DROP TRIGGER {wall.name} ON {wall.place}"
+    if wall.kind == "index":
+        return f"DROP INDEX {wall.name}"
+    if wall.kind == "grant":
+        return f"GRANT {wall.name} ON {wall.place} TO {APPLICATION}"
+    if wall.kind == "rule":
+        cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [wall.place])
+        return _without_rule(cursor.fetchone()[0], wall.name)
+    return f"ALTER TABLE {wall.place} DROP CONSTRAINT {wall.name}" + (" CASCADE" if wall.key in RESTS_ON else "")
+
+
+def _without_rule(function: str, rule: str) -> str:
+    """The function, letting through what one of its RAISE statements refuses."""
+    name, _, number = rule.partition(":")
+    statements = [found for found in _RAISE.finditer(function) if found.group(1) == name]
+    statement = statements[int(number or 1) - 1]
+    # A function that does nothing but refuse would end without an answer.
+    instead = "NULL;" if re.search(r"\bRETURN\b", function) or "RETURNS void" in function else "RETURN NEW;"
+    return function[: statement.start()] + instead + function[statement.end() :]
+
+
+def remove(key: str, url: str) -> None:
+    """Take a wall of a database away. `url` is a superuser's."""
+    import psycopg
+
+    with psycopg.connect(url) as admin, admin.cursor() as cursor:
+        cursor.execute(removal(WALLS[key], cursor))
