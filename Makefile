@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset psql manage test test-slow lint bench lock clean
+.PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -34,6 +34,10 @@ test-slow: ## the slow tests
 	@bin/setup --test
 	@$(PYTHON) -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
 
+mutate-schema: ## drop each wall of the database in turn and see the tests that guard it fail (ARGS="--only offer")
+	@bin/setup --test
+	@$(PYTHON) -m tests.mutate_schema $(ARGS)
+
 lint: ## linters, types, import rules, migrations and deployment checks
 	@bin/setup --test
 	@bin/lint
@@ -41,6 +45,10 @@ lint: ## linters, types, import rules, migrations and deployment checks
 bench: ## measure the hot paths, results in var/bench (ARGS=--quick)
 	@bin/setup --test
 	@$(PYTHON) -m tests.bench $(ARGS)
+
+bench-races: ## a million contested accepts and what became of them, some ten minutes (ARGS=--quick)
+	@bin/setup --test
+	@$(PYTHON) -m tests.bench.races $(ARGS)
 
 lock: ## write requirements*.txt anew from requirements*.in (UPGRADE=1 takes newer versions)
 	@bin/setup --test

@@ -8,25 +8,24 @@ Exit codes: 0 every target met, 1 a target missed or the run failed, 2 wrong usa
 """
 
 import argparse
-import fcntl
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.bench import assign, echo, hotspot, matching, redis_peer
+from tests.bench import accept, assign, echo, hotspot, matching, redis_peer
 from tests.bench.plan import FULL, QUICK, SEED, Plan
 from tests.bench.report import Result, console, machine, say, show_targets
-from tests.bench.stage import FLEET_SEED, RESULTS, BenchError, Disturbance, Stage
+from tests.bench.stage import FLEET_SEED, RESULTS, BenchError, Disturbance, Stage, alone
 
 BENCHES: dict[str, Callable[[Stage, Plan], Result]] = {
     "matching": matching.bench,
     "redis": redis_peer.bench,
     "assign": assign.bench,
     "hotspot": hotspot.bench,
+    "accept": accept.bench,
     "echo": echo.bench,
 }
 BUSY_BEFORE = 0.5  # load average of the last minute from which figures deserve doubt
@@ -37,7 +36,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="some three minutes: smaller fleets, fewer and shorter rounds"
+        "--quick", action="store_true", help="some five minutes: smaller fleets, fewer and shorter rounds"
     )
     parser.add_argument("--only", metavar="NAME", choices=BENCHES, action="append", help=f"one of {', '.join(BENCHES)}")
     parser.add_argument("--keep", action="store_true", help="leave the bench's database (stopped) for a look at it")
@@ -78,31 +77,18 @@ def _run(asked: argparse.Namespace) -> list[Result]:
     return results
 
 
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """Run what was asked for."""
-    asked = _arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            console.print("[red]Another bench run is under way here.[/]")
-            return 1
-        began = time.monotonic()
-        try:
+    asked, began = _arguments(), time.monotonic()
+    try:
+        with alone():
             results = _run(asked)
-        except BenchError as failure:
-            console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
-            return 1
-        except KeyboardInterrupt:
-            console.print("Interrupted; everything it started is stopped.")
-            return 130
+    except BenchError as failure:
+        console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything it started is stopped.")
+        return 130
     show_targets(results)
     missed = [t for r in results for t in r.targets if t.met is False]
     console.print(f"{len(missed)} of {sum(len(r.targets) for r in results)} targets missed; "

@@ -20,8 +20,8 @@ def bench(stage: Stage, plan: Plan) -> Result:
     env = stage.service_env(fleet)
     rounds: dict[tuple[str, int], list[Round]] = defaultdict(list)
     with own_code(stage, fleet) as code:
-        given = code.ask("statements")
-        tokens = code.ask("tokens", count=min(plan.rides, PASSENGERS), first_user_id=fleet.drivers + 1)
+        given = code.statements()
+        tokens = code.tokens(range(fleet.drivers + 1, fleet.drivers + 1 + min(plan.rides, PASSENGERS)))
     with service(env) as server:
         for number in range(plan.rounds + 1):
             say("assign: warming up" if number == 0 else f"assign: round {number} of {plan.rounds}")

@@ -1,5 +1,5 @@
 -- A seeded fleet for the benches, run by psql as superuser in a migrated, empty database:
---   drivers     how many, all verified, at a fresh position
+--   drivers     how many, all verified, at a fresh position, taking rides by themselves (auto_accept)
 --   passengers  users who drive nothing, with the ids after the drivers'
 --   seed        between -1 and 1: the same seed gives the same fleet
 --
@@ -51,8 +51,9 @@ SELECT i, '!', false, 'bench' || i, 'Bench', 'Person ' || i, '', false, true, no
 FROM generate_series(1, :drivers + :passengers) i;
 
 INSERT INTO mobility_driver (id, user_id, phone, license_number, vehicle_registration, vehicle_type, status, rating,
-    total_rides, verified, stationary, is_demo)
-SELECT id, id, '+27' || 100000000 + id, 'L' || id, 'R' || id, vehicle_type, status, 4.8, 0, true, false, false FROM fleet;
+    total_rides, verified, stationary, auto_accept, is_demo)
+SELECT id, id, '+27' || 100000000 + id, 'L' || id, 'R' || id, vehicle_type, status, 4.8, 0, true, false, true, false
+FROM fleet;
 
 -- In the order of the dice, not of the map: neighbours lie on different pages, as they do after a day's driving.
 INSERT INTO mobility_driver_location (driver_id, position, heading, speed, recorded_at, received_at, stationary,
@@ -68,4 +69,9 @@ VACUUM ANALYZE mobility_driver;
 VACUUM ANALYZE mobility_driver_location;
 VACUUM ANALYZE mobility_booking;
 VACUUM ANALYZE mobility_ride_event;
+VACUUM ANALYZE mobility_offer;
+VACUUM ANALYZE mobility_driver_inbox;
+VACUUM ANALYZE mobility_driver_presence;
+VACUUM ANALYZE mobility_search_round;
+VACUUM ANALYZE mobility_search_considered;
 CHECKPOINT;

@@ -4,7 +4,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from mobility.sql import sql
 from tests.bench import pgbench
 from tests.bench.own_code import own_code
 from tests.bench.plan import SEED, Plan
@@ -22,7 +21,7 @@ def bench(stage: Stage, plan: Plan) -> Result:
     env = stage.service_env(fleet)
     rounds: dict[tuple[str, int], list[Round]] = defaultdict(list)
     with own_code(stage, fleet) as code:
-        given = code.ask("statements")
+        given = code.statements()
     with service(env) as server:
         for number in range(plan.rounds + 1):
             say("hotspot: warming up" if number == 0 else f"hotspot: round {number} of {plan.rounds}")
@@ -49,10 +48,11 @@ def _naive(fleet: Fleet, given: dict[str, Any], plan: Plan) -> tuple[int, int]:
         ["psql", "--no-psqlrc", "--quiet", "--file", str(Path(__file__).with_name("naive.sql"))],
         env=libpq_env(fleet.admin_url),
     )
-    params = given["search"] | {"count": 1}
+    params = given["search"]
+    nearest = pgbench.in_script("dispatch/sql/nearest", params)
     script = (
         pgbench.draw(HOT_SPOT)
-        + pgbench.in_script(sql("dispatch/sql/nearest"), params)
+        + pgbench.summed_up(nearest, "(array_agg(driver_id ORDER BY distance_m, driver_id))[1] AS driver_id")
         + "\n\\gset found_\nUPDATE mobility_driver SET status = 'busy' WHERE id = :found_driver_id;\n"
         "UPDATE mobility_driver_location SET dispatchable = false WHERE driver_id = :found_driver_id;\n"
         "INSERT INTO ride (driver_id) VALUES (:found_driver_id);"

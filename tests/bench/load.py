@@ -1,6 +1,7 @@
 """The load generator, a process of its own: `python -m tests.bench.load` with one JSON object on stdin, one on stdout.
 
 `rides`   so many clients, each asking for one ride after the other, a socket per ride as the apps do it
+`accepts` drivers who accept whatever they are asked, and passengers who ask (accept_load.py)
 `echo`    so many sockets, each sending its next message when the answer to the last one has come
 `idle`    so many sockets, open and silent until a line comes on stdin
 It measures its own CPU, because a figure is worth nothing when this process is the bottleneck.
@@ -23,7 +24,7 @@ from tests.bench.pgbench import steady
 from tests.bench.stage import BenchError, Box, process
 
 OPENED_TOGETHER = 32
-LIMIT_S = 120
+LIMIT_S = 300
 
 
 def find_driver_frame(latitude: float, longitude: float) -> str:
@@ -177,8 +178,15 @@ async def _idle(how: dict[str, Any]) -> dict[str, Any]:
 def _main() -> None:
     import uvloop
 
+    from tests.bench.accept_load import Accepts
+
     how = json.loads(sys.stdin.readline())
-    work = {"rides": lambda: Riders(how).run(), "echo": lambda: _echo(how), "idle": lambda: _idle(how)}
+    work = {
+        "rides": lambda: Riders(how).run(),
+        "accepts": lambda: Accepts(how).run(),
+        "echo": lambda: _echo(how),
+        "idle": lambda: _idle(how),
+    }
     print(json.dumps(uvloop.run(work[how["do"]]())), flush=True)
 
 

@@ -4,7 +4,6 @@ from collections import defaultdict
 from contextlib import ExitStack
 from typing import Any
 
-from mobility.sql import sql
 from tests.bench import pgbench
 from tests.bench.own_code import OwnCode, own_code
 from tests.bench.pgbench import Timing
@@ -31,7 +30,7 @@ def bench(stage: Stage, plan: Plan) -> Result:
     with ExitStack() as processes:
         fleets = [stage.fleet(size) for size in plan.sizes]
         codes = [processes.enter_context(own_code(stage, fleet)) for fleet in fleets]
-        given = codes[0].ask("statements")
+        given = codes[0].statements()
         for number in range(plan.rounds + 1):
             warming = number == 0
             say("matching: warming up" if warming else f"matching: round {number} of {plan.rounds}")
@@ -56,7 +55,7 @@ def _one_round(
     box, vehicle_type, clients = PLACES[place]
     seed = SEED + number
     params = given["search"] | {"vehicle_type": vehicle_type}
-    script = pgbench.draw(box) + pgbench.in_script(sql("dispatch/sql/nearest"), params) + ";"
+    script = pgbench.draw(box) + pgbench.in_script("dispatch/sql/nearest", params) + ";"
 
     def own() -> Timing:
         return code.nearest(box, clients=clients, seconds=seconds, seed=seed, vehicle_type=vehicle_type)

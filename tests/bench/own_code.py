@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from tests.bench.pgbench import Timing, steady
-from tests.bench.stage import BenchError, Box, Fleet, Stage, process
+from tests.bench.stage import DENSE, BenchError, Box, Fleet, Stage, process
 
 EARTH_RADIUS_M = 6_371_008.8
 
@@ -41,10 +42,25 @@ class OwnCode:
         return json.loads(answer)
 
     def nearest(self, box: Box, *, clients: int, seconds: float, seed: int, vehicle_type: str | None = None) -> Timing:
-        """`nearest_available` for random pickups in the box."""
+        """`nearest_available` for random pickups in the box, as for a ride: only drivers who can be asked."""
         return Timing(
             **self.ask("nearest", box=box, clients=clients, seconds=seconds, seed=seed, vehicle_type=vehicle_type)
         )
+
+    def statements(self) -> dict[str, Any]:
+        """What the service sends for a ride and for accepts; see `_statements`."""
+        given: dict[str, Any] = self.ask("statements", box=DENSE)
+        return given
+
+    def tokens(self, user_ids: Iterable[int]) -> list[str]:
+        """A login token for each of these users."""
+        tokens: list[str] = self.ask("tokens", user_ids=list(user_ids))
+        return tokens
+
+    def require_invariants(self) -> None:
+        """End the run when an invariant of the service does not hold."""
+        if broken := self.ask("invariants"):
+            raise BenchError("invariants are broken: " + "; ".join(broken))
 
     def haversine(self, box: Box, *, queries: int, seed: int) -> list[float]:
         """Milliseconds of each query that reads every free driver by the ORM and measures in Python."""
@@ -79,11 +95,11 @@ def _nearest(how: dict[str, Any]) -> dict[str, Any]:
 
     def client(number: int) -> None:
         rng, box, mine = random.Random(how["seed"] * 1000 + number), Box(*how["box"]), ends[number]
-        nearest_available(LatLon(*drawn(rng, box)), vehicle_type=how["vehicle_type"])
+        nearest_available(LatLon(*drawn(rng, box)), vehicle_type=how["vehicle_type"], asking=True)
         all_warm.wait()
         stop = time.perf_counter() + how["seconds"]
         while (began := time.perf_counter()) < stop:
-            nearest_available(LatLon(*drawn(rng, box)), vehicle_type=how["vehicle_type"])
+            nearest_available(LatLon(*drawn(rng, box)), vehicle_type=how["vehicle_type"], asking=True)
             ended = time.perf_counter()
             mine.append((ended, (ended - began) * 1e3))
         if threading.current_thread() is not threading.main_thread():
@@ -128,45 +144,109 @@ def _great_circle_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(half))
 
 
-def _statements(_how: dict[str, Any]) -> dict[str, Any]:
-    """The parameters the service gives to its statements, and its session settings, for pgbench to use the same."""
+def _statements(how: dict[str, Any]) -> dict[str, Any]:
+    """What the service sends to the database, for pgbench to send the same: session settings, parameters, and in their
+    order the statements of a ride that a driver takes by themselves, of a first accept and of one that comes too late.
+
+    Found by doing all of it once, at a pickup where drivers abound, and taking it back.
+    """
     from django.conf import settings
+    from django.db import transaction
 
     from geo.coordinates import LatLon
-    from mobility.bookings.services import _columns
     from mobility.conf import knobs
-    from mobility.dispatch.queries import search_params
+    from mobility.dispatch.offers import RideRef, accept_offer
+    from mobility.dispatch.queries import first_fetch, nearest_available, search_params
+    from mobility.dispatch.services import find_driver
+    from mobility.errors import Refusal
     from mobility.realtime.protocol import FindDriver, parse_passenger
     from tests.bench.load import find_driver_frame
 
-    command = parse_passenger(find_driver_frame(-26.25, 28.05))
+    box = Box(*how["box"])
+    pickup = LatLon(box.latitude + box.side_deg / 2, box.longitude + box.side_deg / 2)
+    command = parse_passenger(find_driver_frame(*pickup))
     assert isinstance(command, FindDriver)
-    drawn_later = {"longitude", "latitude", "pickup_longitude", "pickup_latitude"}
-    search = search_params(LatLon(0, 0)) | {"count": knobs().candidate_count}
-    booking = {"passenger_id": None, **_columns(command.request())}
+    request = command.request()
+    with transaction.atomic():
+        with _recorded() as ride:
+            find_driver(None, "taken", request)
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        wave = [c.driver_id for c in nearest_available(pickup, asking=True)]
+        _have_them_asked(wave)
+        find_driver(None, "asked", request)
+        with _recorded() as first:
+            accept_offer(wave[0], RideRef(ride_id="asked"))
+        with _recorded() as late, suppress(Refusal):
+            accept_offer(wave[1], RideRef(ride_id="asked"))
+        transaction.set_rollback(True)
+    search = search_params(pickup) | {"fetch": first_fetch(knobs().candidate_count)}
     return {
         "options": settings.DATABASES["default"]["OPTIONS"]["options"],
-        "search": {name: value for name, value in search.items() if name not in drawn_later},
-        "booking": {name: value for name, value in booking.items() if name not in drawn_later},
-    }
+        "search": {name: value for name, value in search.items() if name not in {"longitude", "latitude"}},
+        "candidate_count": knobs().candidate_count,
+        "ride": ride, "accept": first, "late_accept": late,
+    }  # fmt: skip
+
+
+def _have_them_asked(driver_ids: list[int]) -> None:
+    """Connected and asked instead of taking rides by themselves."""
+    from uuid import uuid4
+
+    from django.db.models.functions import Now
+
+    from mobility.models import Driver, Presence
+
+    Driver.objects.filter(pk__in=driver_ids).update(auto_accept=False)
+    for driver_id in driver_ids:
+        in_an_hour = Now() + timedelta(hours=1)
+        Presence.objects.update_or_create(
+            driver_id=driver_id, defaults={"socket_id": uuid4(), "lease_until": in_an_hour}
+        )
+
+
+@contextmanager
+def _recorded() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """The names and parameters of the hand-written statements that are run in the block."""
+    from mobility import transactions
+
+    run, sent = transactions.rows, []
+
+    def rows(statement: str, params: dict[str, Any]) -> list[Any]:
+        sent.append((statement, dict(params)))
+        return run(statement, params)
+
+    users = [m for name, m in sys.modules.items() if name.startswith("mobility.") and vars(m).get("rows") is run]
+    for module in users:
+        module.rows = rows  # type: ignore[attr-defined]
+    try:
+        yield sent
+    finally:
+        for module in users:
+            module.rows = run  # type: ignore[attr-defined]
+
+
+def _invariants(_how: dict[str, Any]) -> list[str]:
+    """The invariants that do not hold now, in words."""
+    from mobility.invariants.queries import broken_invariants
+
+    return [f"{broken.name}: {broken.says} {broken.rows[:3]}" for broken in broken_invariants()]
 
 
 def _tokens(how: dict[str, Any]) -> list[str]:
-    """Login tokens of this many passengers."""
-    from datetime import timedelta
-
+    """A login token for each of these users."""
     from django.utils import timezone
     from knox.crypto import create_token_string, hash_token
     from knox.models import get_token_model
     from knox.settings import CONSTANTS
 
-    tokens, model = [create_token_string() for _ in range(how["count"])], get_token_model()
+    tokens, model = [create_token_string() for _ in how["user_ids"]], get_token_model()
     model.objects.bulk_create(
         model(
-            digest=hash_token(token), token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH],
-            user_id=how["first_user_id"] + number, expiry=timezone.now() + timedelta(days=1),
+            digest=hash_token(token), token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH], user_id=user_id,
+            expiry=timezone.now() + timedelta(days=1),
         )
-        for number, token in enumerate(tokens)
+        for user_id, token in zip(how["user_ids"], tokens, strict=True)
     )  # fmt: skip
     return tokens
 
@@ -175,7 +255,10 @@ def _main() -> None:
     import django
 
     django.setup()
-    work = {"nearest": _nearest, "haversine": _haversine, "statements": _statements, "tokens": _tokens}
+    work = {
+        "nearest": _nearest, "haversine": _haversine, "statements": _statements, "tokens": _tokens,
+        "invariants": _invariants,
+    }  # fmt: skip
     for line in sys.stdin:
         how = json.loads(line)
         print(json.dumps(work[how.pop("do")](how)), flush=True)

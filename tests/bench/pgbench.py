@@ -10,10 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mobility.sql import sql
 from tests.bench.report import percentile
 from tests.bench.stage import BenchError, Box, Fleet, libpq_env, run
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
+_COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,30 @@ class Timing:
 
 
 def in_script(statement: str, params: Mapping[str, Any]) -> str:
-    """psycopg's `%(name)s` as pgbench's `:name`. None and empty text are written out: it cannot send them."""
-    written = {None: "NULL", "": "''"}
-    return _PARAMETER.sub(lambda m: written.get(params.get(m[1], 0), f":{m[1]}"), statement).rstrip()
+    """The service's statement with psycopg's `%(name)s` as pgbench's `:name`, and as there without its comments.
+
+    None and empty text are written out: pgbench cannot send them.
+    """
+
+    def written(match: "re.Match[str]") -> str:
+        value = params.get(match[1], 0)
+        return "NULL" if value is None else "''" if value == "" else f":{match[1]}"
+
+    return _PARAMETER.sub(written, _COMMENT.sub("", sql(statement))).rstrip()
+
+
+def summed_up(statement: str, select: str, rest: str = "") -> str:
+    r"""A statement of `in_script` that answers with one row, because `\gset` takes no more and no fewer.
+
+    Its last SELECT becomes a part of its own, `answer`, of which `select` is asked; what it reads, locks and writes
+    stays as it is.
+    """
+    if not statement.startswith("WITH "):
+        return f"SELECT {select} FROM (\n{statement}\n) answer{rest}"
+    before, found, last = statement.rpartition("\nSELECT ")
+    if not found or last.count("(") != last.count(")"):
+        raise BenchError("a statement no longer ends with a SELECT on a line of its own; see tests/bench/pgbench.py")
+    return f"{before}, answer AS (\nSELECT {last}\n)\nSELECT {select} FROM answer{rest}"
 
 
 def draw(box: Box, prefix: str = "") -> str:

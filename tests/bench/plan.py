@@ -14,6 +14,7 @@ class Plan:
     haversine_queries: int
     rides: int  # of one round of the assignments, all clients together
     hot_rides: int
+    accept_rides: int  # of one round, all passengers together
     echo_seconds: float
     idle_sockets: int
 
@@ -25,10 +26,10 @@ class Plan:
 
 FULL = Plan(
     quick=False, sizes=(10_000, 100_000, 1_000_000), rounds=3, seconds=2, haversine_queries=20, rides=1_920,
-    hot_rides=1_600, echo_seconds=3, idle_sockets=1_000,
+    hot_rides=1_600, accept_rides=480, echo_seconds=3, idle_sockets=1_000,
 )  # fmt: skip
 QUICK = Plan(
     quick=True, sizes=(10_000, 100_000), rounds=1, seconds=1, haversine_queries=3, rides=640, hot_rides=320,
-    echo_seconds=1, idle_sockets=500,
+    accept_rides=160, echo_seconds=1, idle_sockets=500,
 )  # fmt: skip
 SEED = 20_260

@@ -14,7 +14,6 @@ from typing import Any
 import hiredis
 import redis
 
-from mobility.sql import sql
 from tests.bench import pgbench
 from tests.bench.own_code import drawn, own_code
 from tests.bench.pgbench import Timing, steady
@@ -55,11 +54,11 @@ def _one_size(stage: Stage, plan: Plan, size: int, result: Result) -> float:
     fleet = stage.fleet(size)
     rounds: dict[tuple[str, int], list[Timing]] = defaultdict(list)
     with ExitStack() as processes:
-        given = processes.enter_context(own_code(stage, fleet)).ask("statements")
+        given = processes.enter_context(own_code(stage, fleet)).statements()
         port = processes.enter_context(_redis())
         say(f"redis: loading the free drivers of {size:,}")
         free = _fill(port, fleet)
-        script = pgbench.draw(DENSE) + pgbench.in_script(sql("dispatch/sql/nearest"), given["search"]) + ";"
+        script = pgbench.draw(DENSE) + pgbench.in_script("dispatch/sql/nearest", given["search"]) + ";"
         for number in range(plan.rounds + 1):
             say(f"redis: {size:,} drivers, " + ("warming up" if number == 0 else f"round {number} of {plan.rounds}"))
             for clients in CLIENTS:

@@ -69,8 +69,8 @@ class Target:
 
     def limit(self) -> str:
         """The limit in words."""
-        words = f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
-        return words + ("" if self.stretch is None else f" (stretch {self.stretch:g})")
+        words = f"at least {_plain(self.at_least)}" if self.at_least is not None else f"at most {_plain(self.at_most)}"
+        return words + ("" if self.stretch is None else f" (stretch {_plain(self.stretch)})")
 
 
 @dataclass
@@ -129,6 +129,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(limit: float | None) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
 
 
 def machine(database_version: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the benches stand on: a PostgreSQL cluster of their own, fleets in it, and processes that end with the run."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import signal
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.rows import dict_row
 
 from tests.bench.report import say
 from tests.environment import ROOT, connection_urls, libpq, on_database
@@ -26,6 +28,11 @@ LOGS = ROOT / "var" / "log"
 TEMPLATE = "careconnect"
 PASSENGERS = 5_000
 FLEET_SEED = 0.42
+# What rides leave behind, all of it.
+OF_RIDES = (
+    "mobility_booking", "mobility_ride_event", "mobility_offer", "mobility_driver_inbox", "mobility_search_round",
+    "mobility_search_considered",
+)  # fmt: skip
 STALE_AFTER_S = 86_400  # the fleet's positions stay fresh for the whole run
 START_LIMIT_S = 60
 _OURS = ("CARECONNECT_", "DATABASE_", "DB_", "DJANGO_", "PG", "REDIS_", "WEB_CONCURRENCY", "HOST", "PORT", "LOG_")
@@ -67,6 +74,14 @@ class Fleet:
             row = connection.execute(query).fetchone()
         return row[0] if row else None
 
+    def row(self, query: str, *, search_path: str = "public") -> dict[str, Any]:
+        """The first row by the names of its columns."""
+        with self.admin() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(f"SET search_path = {search_path}")
+            found = cursor.execute(query).fetchone()
+        assert found is not None
+        return found
+
     def forget_rides(self) -> None:
         """No rides, their drivers free again, and tables and indexes as tidy as before them."""
         with self.admin() as connection:
@@ -74,9 +89,12 @@ class Fleet:
             bound = "(SELECT driver_id FROM mobility_booking WHERE driver_id IS NOT NULL)"
             connection.execute(f"UPDATE mobility_driver SET status = 'available' WHERE id IN {bound}")
             connection.execute(f"UPDATE mobility_driver_location SET dispatchable = true WHERE driver_id IN {bound}")
-            connection.execute("TRUNCATE mobility_booking, mobility_ride_event")
-            for table in ("driver", "driver_location", "booking", "ride_event"):
-                connection.execute(f"VACUUM mobility_{table}")
+            connection.execute(
+                "UPDATE mobility_driver SET inbox_seq = 0, missed_offers = 0 WHERE inbox_seq > 0 OR missed_offers > 0"
+            )
+            connection.execute(f"TRUNCATE {', '.join(OF_RIDES)}")
+            for table in ("mobility_driver", "mobility_driver_location", *OF_RIDES):
+                connection.execute(f"VACUUM {table}")
             connection.execute("CHECKPOINT")
 
     def rides(self) -> tuple[int, int, int]:
@@ -95,7 +113,7 @@ class Stage:
 
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep
-        self._fleets: dict[int, Fleet] = {}
+        self._fleets: dict[str, Fleet] = {}
         self._secret = secrets.token_urlsafe(60)
 
     def __enter__(self) -> "Stage":
@@ -124,22 +142,16 @@ class Stage:
             check=True, start_new_session=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def fleet(self, drivers: int) -> Fleet:
-        """The database with this many drivers, made when it is first asked for."""
-        if drivers not in self._fleets:
-            self._fleets[drivers] = self._load(drivers)
-        return self._fleets[drivers]
+    def fleet(self, drivers: int, purpose: str = "") -> Fleet:
+        """The database with this many drivers, made when it is first asked for; with a purpose one of its own."""
+        name = f"fleet_{drivers}{purpose and '_'}{purpose}"
+        if name not in self._fleets:
+            self._fleets[name] = self._load(drivers, name)
+        return self._fleets[name]
 
-    def _load(self, drivers: int) -> Fleet:
+    def _load(self, drivers: int, name: str) -> Fleet:
         say(f"loading a fleet of {drivers:,} drivers" + (", which takes a minute" if drivers >= 1_000_000 else ""))
-        name = f"fleet_{drivers}"
-        with psycopg.connect(libpq(self.urls["DATABASE_ADMIN_URL"]), autocommit=True) as admin:
-            admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER careconnect_owner')
-        fleet = Fleet(
-            drivers,
-            on_database(self.urls["DATABASE_URL"], name),
-            on_database(self.urls["DATABASE_ADMIN_URL"], name),
-        )
+        fleet = self.database(name, drivers)
         run(
             [
                 "psql", "--no-psqlrc", "--quiet", "--file", str(Path(__file__).with_name("fleet.sql")),
@@ -148,6 +160,16 @@ class Stage:
             env=libpq_env(fleet.admin_url),
         )  # fmt: skip
         return fleet
+
+    def database(self, name: str, drivers: int) -> Fleet:
+        """A migrated database into which so many drivers are to be loaded."""
+        with psycopg.connect(libpq(self.urls["DATABASE_ADMIN_URL"]), autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER careconnect_owner')
+        return Fleet(
+            drivers,
+            on_database(self.urls["DATABASE_URL"], name),
+            on_database(self.urls["DATABASE_ADMIN_URL"], name),
+        )
 
     def service_env(self, fleet: Fleet, **more: str) -> dict[str, str]:
         """The environment of the service on this fleet: the demo's, without limits a load generator would reach."""
@@ -175,6 +197,24 @@ class Stage:
             "LOG_LEVEL": "WARNING",
             "WEB_CONCURRENCY": "1",
         } | dict(more)  # fmt: skip
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One run at a time here, which ends orderly when it is asked to."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError("another bench run is under way here") from None
+        yield
 
 
 def libpq_env(url: str) -> dict[str, str]:
