@@ -9,7 +9,7 @@ import structlog
 from django.conf import settings
 
 from mobility.conf import knobs
-from mobility.delivery import hub
+from mobility.delivery import background, hub
 from mobility.dispatch.demo import drive_demo
 from mobility.dispatch.dispatcher import TICK_S, forget_old_explanations, sweep
 from mobility.dispatch.services import warm_up
@@ -20,12 +20,15 @@ log = structlog.get_logger(__name__)
 DEMO_TICK_S = 0.5
 REDIS_TICK_S = 2.0
 TIDY_TICK_S = 600.0
+_tasks: set["asyncio.Task[None]"] = set()
 
 
 async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
     """Start the background loops when uvicorn starts, end them when it stops."""
     await receive()  # lifespan.startup
-    hub.attach(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    hub.attach(loop)
+    background.attach(lambda work, *args: loop.call_soon_threadsafe(_in_background, work, *args))
     await _warm_up()
     loops = [
         asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s)),
@@ -41,8 +44,8 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     await send({"type": "lifespan.startup.complete"})
     log.info("serving", environment=settings.ENVIRONMENT)
     await receive()  # lifespan.shutdown
-    for loop in loops:
-        loop.cancel()
+    for task in loops:
+        task.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
     await send({"type": "lifespan.shutdown.complete"})
 
@@ -53,6 +56,19 @@ def dispatcher_loops() -> "list[asyncio.Task[None]]":
         asyncio.create_task(_repeat(_sweep_tick, TICK_S)),
         asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
     ]
+
+
+def _in_background(work: Callable[..., Any], *args: Any) -> None:
+    task = asyncio.ensure_future(_logged(work, *args))
+    _tasks.add(task)  # the loop itself keeps only weak references
+    task.add_done_callback(_tasks.discard)
+
+
+async def _logged(work: Callable[..., Any], *args: Any) -> None:
+    try:
+        await in_database(work, *args)
+    except Exception as error:
+        log.warning("background_work_failed", work=getattr(work, "__name__", "?"), error=type(error).__name__)
 
 
 async def _sweep_tick() -> None:

@@ -2,7 +2,7 @@
 
 import structlog
 
-from mobility.delivery import groups, hub
+from mobility.delivery import background, groups, hub
 from mobility.dispatch.services import offer_waiting_ride
 from mobility.events import (
     DriverConnected,
@@ -52,8 +52,8 @@ def replace_older_sockets(fact: DriverConnected) -> None:
 
 
 def give_waiting_ride(fact: DriverFreed) -> None:
-    """A driver who can take a ride gets a waiting one at once; the sweep would find them a moment later."""
-    offer_waiting_ride(fact.driver_id)
+    """A driver who can take a ride gets a waiting one, a moment later; the sweep would find them as well."""
+    background.later(offer_waiting_ride, fact.driver_id)
 
 
 def alert_operators(fact: DriverSilent) -> None:

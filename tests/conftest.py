@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -33,12 +35,29 @@ def admin_url() -> str:
     return libpq(on_database(os.environ["TEST_ADMIN_URL"], name))
 
 
+_shared: list[Server] = []
+
+
+@contextmanager
+def _shared_server_at_rest(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The shared server sweeps the same database: it stands still while a test that does not use it commits."""
+    resting = _shared if "server" not in request.fixturenames else []
+    for server in resting:
+        server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for server in resting:
+            server.process.send_signal(signal.SIGCONT)
+
+
 @pytest.fixture
-def committed_db(django_db_blocker: Any, admin_url: str) -> Iterator[None]:
+def committed_db(request: pytest.FixtureRequest, django_db_blocker: Any, admin_url: str) -> Iterator[None]:
     """The database for tests that commit: from several connections, threads or processes. Emptied afterwards."""
     with django_db_blocker.unblock():
         try:
-            yield
+            with _shared_server_at_rest(request):
+                yield
         finally:
             connections.close_all()
             with psycopg.connect(admin_url, autocommit=True) as admin:
@@ -152,4 +171,6 @@ def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One demo server process for the tests of this worker, on their database. Use it together with committed_db."""
     with serving(tmp_path_factory.mktemp("server")) as running:
+        _shared.append(running)
         yield running
+        _shared.clear()

@@ -1,7 +1,7 @@
 """Whom was asked for a ride and how it ended, and why others were not: offers, search rounds, considered drivers."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from mobility.bookings.models import Booking
@@ -16,9 +16,9 @@ class Offer(models.Model):
     acts on: until the driver has the request, the limit for that; then `expires_at`.
     """
 
-    # No index of its own: the one below begins with it.
+    # No indexes of their own: those below begin with them.
     booking = models.ForeignKey(Booking, on_delete=models.PROTECT, related_name="offers", db_index=False)
-    driver = models.ForeignKey(Driver, on_delete=models.PROTECT, related_name="offers")
+    driver = models.ForeignKey(Driver, on_delete=models.PROTECT, related_name="offers", db_index=False)
     round = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=OfferStatus.choices)
     reason = models.CharField(max_length=16, choices=CloseReason.choices, null=True)
@@ -32,7 +32,10 @@ class Offer(models.Model):
     settled_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index("booking", "driver", name="offer_of_ride")]
+        indexes = [
+            models.Index("booking", "driver", name="offer_of_ride"),
+            models.Index(F("driver"), F("id").desc(), name="offer_of_driver"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=OfferStatus.values), name="offer_status_is_known"),
             models.CheckConstraint(

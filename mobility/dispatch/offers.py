@@ -61,12 +61,13 @@ def accept_offer(driver_id: int, ref: RideRef) -> int:
     )
     if not told:
         return _answer_again(offer.id, ride, driver_id, driver.status)
+    # The passenger first: they have waited longest.
+    bookings.publish_assignment(ride.id, ride.ride_id, ride.passenger_id, _Assigned(told[0], driver_id))
     for row in told:
         events.publish(events.DriverTold(row.driver_id, row.inbox_seq))
+    for row in told:
         if row.driver_id != driver_id:
             events.publish(events.DriverFreed(row.driver_id))
-    moved = told[0]
-    bookings.publish_assignment(ride.id, ride.ride_id, ride.passenger_id, _Assigned(moved, driver_id))
     return int(ride.id)
 
 

@@ -137,7 +137,8 @@ def ask(search: Search, candidates: list[Candidate], places: int) -> list[Any]:
         events.publish(events.DriverTold(row.driver_id, row.inbox_seq))
         if row.status == OfferStatus.ACCEPTED:
             bookings.publish_assignment(search.booking_id, search.ride_id, search.passenger_id, row)
-            withdraw_offers(search.booking_id, CloseReason.TAKEN)
+            if search.rounds:  # in the first round nobody can be being asked yet
+                withdraw_offers(search.booking_id, CloseReason.TAKEN)
     return asked
 
 

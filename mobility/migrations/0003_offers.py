@@ -141,7 +141,10 @@ class Migration(migrations.Migration):
                 (
                     "driver",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="offers", to="mobility.driver"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="offers",
+                        to="mobility.driver",
                     ),
                 ),
                 ("round", models.PositiveIntegerField()),
@@ -427,6 +430,12 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="offer",
             index=models.Index(models.F("booking"), models.F("driver"), name="offer_of_ride"),
+        ),
+        migrations.AddIndex(
+            model_name="offer",
+            index=models.Index(
+                models.F("driver"), models.OrderBy(models.F("id"), descending=True), name="offer_of_driver"
+            ),
         ),
         migrations.AddConstraint(
             model_name="offer",

@@ -11,7 +11,7 @@ from mobility.bookings.states import ActorRole
 from mobility.conf import knobs
 from mobility.delivery import groups
 from mobility.dispatch import driving, duty, offers
-from mobility.dispatch.inbox import inbox_after, read_state, ride_of_offer
+from mobility.dispatch.inbox import AT_ONCE, inbox_after, read_state, ride_of_offer
 from mobility.dispatch.offers import RideRef
 from mobility.drivers.queries import own_driver
 from mobility.errors import Refusal
@@ -192,7 +192,10 @@ class DriverSocket(Socket):
 
     async def _tell_inbox(self) -> None:
         """Everything in the inbox that this client has not been told, in order."""
-        while news := await in_database(inbox_after, self.driver_id, self.inbox_told):
+        more = True
+        while more:
+            news = await in_database(inbox_after, self.driver_id, self.inbox_told)
+            more = len(news) == AT_ONCE
             for row in news:
                 for told in driver_frames.of_inbox(row):
                     if told["type"] == "ride_request":

@@ -22,8 +22,9 @@ WITH round AS (
         (SELECT p.connected_at FROM mobility_driver_presence p WHERE p.driver_id = a.driver_id) AS connected_at,
         mine.status AS mine, mine.round AS mine_round, mine.reason AS mine_reason, mine.settled_at AS mine_settled_at
     FROM around a
-    JOIN mobility_driver d ON d.id = a.driver_id
-    JOIN mobility_driver_location l ON l.driver_id = a.driver_id
+    -- One look-up a driver: planned as joins, without knowing the limit above, these would read the whole tables.
+    CROSS JOIN LATERAL (SELECT * FROM mobility_driver WHERE id = a.driver_id LIMIT 1) d
+    CROSS JOIN LATERAL (SELECT * FROM mobility_driver_location WHERE driver_id = a.driver_id LIMIT 1) l
     LEFT JOIN LATERAL (
         SELECT o.status, o.round, o.reason, o.settled_at FROM mobility_offer o
         WHERE o.booking_id = %(booking_id)s AND o.driver_id = a.driver_id ORDER BY o.id DESC LIMIT 1

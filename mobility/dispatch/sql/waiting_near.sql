@@ -22,7 +22,7 @@ WITH near AS MATERIALIZED (
 ), waiting AS (
     SELECT *, ST_Distance(pickup::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography) AS distance_m
     FROM near WHERE live < %(places)s
-), idle AS (
+), idle AS MATERIALIZED (
     SELECT count(*) AS drivers FROM (
         SELECT FROM mobility_driver_location l
         WHERE l.dispatchable
