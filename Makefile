@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 .PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 run: ## set up what is missing and run the service; Ctrl-C stops it (PORT=8067 HOST=127.0.0.1)
 	@bin/setup

@@ -1,0 +1,31 @@
+"""The database as it was at one moment, put back any number of times, in milliseconds each."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+
+@contextmanager
+def kept(admin_url: str) -> Iterator[Callable[[], None]]:
+    """Keep the rows of this moment; calling what is given puts them back, ids and all, as if they were of that one.
+
+    Every time is as long ago or ahead then as it was. As the superuser, with the guards off, and while no other
+    transaction is open. Sequences go on, so rows made later have other ids than before.
+    """
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute("SET session_replication_role = replica")
+        columns = admin.execute(
+            "SELECT relname, string_agg(attname || CASE WHEN atttypid = 'timestamptz'::regtype"
+            " THEN format(' + (now() - %L::timestamptz)', now()) ELSE '' END, ', ' ORDER BY attnum)"
+            " FROM pg_class c JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped"
+            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname LIKE 'mobility\\_%'"
+            " AND relname <> 'mobility_allowed_move' GROUP BY relname ORDER BY relname"
+        ).fetchall()
+        steps = ["BEGIN", *(f"DELETE FROM {table}" for table, _ in columns)]
+        for table, moved in columns:
+            if admin.execute(f"SELECT FROM {table} LIMIT 1").fetchone() is not None:
+                admin.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table}")
+                steps.append(f"INSERT INTO {table} SELECT {moved} FROM kept_{table}")
+        script = "; ".join([*steps, "COMMIT"])
+        yield lambda: admin.execute(script) and None
