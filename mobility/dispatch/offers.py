@@ -13,7 +13,7 @@ from mobility.bookings import services as bookings
 from mobility.bookings.states import TERMINAL, Status
 from mobility.conf import knobs
 from mobility.dispatch.rounds import next_round, schedule, search_of
-from mobility.dispatch.states import CloseReason, OfferStatus
+from mobility.dispatch.states import CLOSED, CloseReason, OfferStatus
 from mobility.drivers.models import Driver, DriverStatus, InboxKind
 from mobility.drivers.services import tell_driver
 from mobility.errors import Refusal
@@ -53,6 +53,14 @@ def accept_offer(driver_id: int, ref: RideRef) -> int:
     `driver_has_ride`, `driver_not_available`.
     """
     offer = offer_of(driver_id, ref)
+    if offer.status in CLOSED:
+        # For good: who comes late is answered without waiting for the ride's row.
+        raise Refusal(_why_closed(offer), booking_id=offer.booking_id, ride_id=offer.ride_id)
+    return take_ride(driver_id, offer)
+
+
+def take_ride(driver_id: int, offer: Any) -> int:
+    """Accept an offer that was open or accepted when it was looked up; part of `accept_offer`."""
     ride = rows("dispatch/sql/lock_ride", {"booking_id": offer.booking_id})[0]
     driver = rows("dispatch/sql/lock_driver", {"driver_id": driver_id})[0]
     told = rows(

@@ -85,5 +85,7 @@ OFFER_MOVES: tuple[OfferMove, ...] = tuple(
         (_S.ACCEPTED, _S.RELEASED),
     )
 )
+# From here no step leads on.
+CLOSED = frozenset({_S.DECLINED, _S.EXPIRED, _S.WITHDRAWN, _S.RELEASED})
 # What ends a driver's part in a ride for good: they are not asked for it again.
 NOT_AGAIN = frozenset({_S.DECLINED, _S.EXPIRED, _S.RELEASED})

@@ -19,7 +19,7 @@ from mobility.locations.services import report_positions
 from mobility.realtime import auth, driver_frames
 from mobility.realtime.database import in_database
 from mobility.realtime.frames import Frame, pong
-from mobility.realtime.limits import TokenBucket
+from mobility.realtime.limits import TakingTurns, TokenBucket
 from mobility.realtime.protocol import (
     AcceptRide,
     CompleteRide,
@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 DRIVER_ID = re.compile(r"\+?[0-9]{1,19}\Z")
 # A driver who missed more than this is told the present state instead.
 RESUME_AT_MOST = 200
+_accepting = TakingTurns(patience_s=0.5)
 _MOVES: dict[type, tuple[Any, str]] = {
     DriverArrived: (driving.arrive_at_pickup, "driver_arrived"),
     StartRide: (driving.start_ride, "ride_started"),
@@ -103,9 +104,16 @@ class DriverSocket(Socket):
             if isinstance(command, ResumeInbox):
                 await self._resume(command.last_inbox_seq)
                 return
-            for told in await in_database(self._obey, command):
+            for told in await self._obeyed(command):
                 await self.tell(told)
             await self._tell_inbox()
+
+    async def _obeyed(self, command: Any) -> list[Frame]:
+        if not isinstance(command, AcceptRide):
+            return await in_database(self._obey, command)
+        # Of a wave that accepts together one wins; the others need not hold a worker each until that is settled.
+        async with _accepting.turn(command.ref):
+            return await in_database(self._obey, command)
 
     async def hinted(self, message: dict[str, Any]) -> None:
         """There is something in the inbox, or another socket has taken this one's place."""

@@ -1,7 +1,11 @@
-"""How much one socket may send."""
+"""How much one socket may send, and who goes first where many want the same."""
 
+import asyncio
 import time
 from collections import deque
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 
 class TokenBucket:
@@ -45,3 +49,30 @@ class RecentCount:
         while self._times[0] <= now - self._window_s:
             self._times.popleft()
         return len(self._times)
+
+
+class TakingTurns:
+    """One at a time for each key, in the order they came. Whoever has waited `patience_s` goes in beside the others:
+    this spares the database from many who would wait there for one row; what keeps them apart is the row's lock.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, key: Hashable) -> AsyncIterator[None]:
+        """Wait for one's turn, and have it until the block ends."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await lock.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()

@@ -146,7 +146,8 @@ def _great_circle_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float
 
 def _statements(how: dict[str, Any]) -> dict[str, Any]:
     """What the service sends to the database, for pgbench to send the same: session settings, parameters, and in their
-    order the statements of a ride that a driver takes by themselves, of a first accept and of one that comes too late.
+    order the statements of a ride that a driver takes by themselves, of a first accept, of one that loses against
+    it and of one that comes too late.
 
     Found by doing all of it once, at a pickup where drivers abound, and taking it back.
     """
@@ -155,9 +156,10 @@ def _statements(how: dict[str, Any]) -> dict[str, Any]:
 
     from geo.coordinates import LatLon
     from mobility.conf import knobs
-    from mobility.dispatch.offers import RideRef, accept_offer
+    from mobility.dispatch.offers import RideRef, accept_offer, offer_of, take_ride
     from mobility.dispatch.queries import first_fetch, nearest_available, search_params
     from mobility.dispatch.services import find_driver
+    from mobility.dispatch.states import CLOSED
     from mobility.errors import Refusal
     from mobility.realtime.protocol import FindDriver, parse_passenger
     from tests.bench.load import find_driver_frame
@@ -175,8 +177,11 @@ def _statements(how: dict[str, Any]) -> dict[str, Any]:
         wave = [c.driver_id for c in nearest_available(pickup, asking=True)]
         _have_them_asked(wave)
         find_driver(None, "asked", request)
+        meanwhile = offer_of(wave[1], RideRef(ride_id="asked"))  # as one reads it who accepts at the same time
         with _recorded() as first:
             accept_offer(wave[0], RideRef(ride_id="asked"))
+        with _recorded() as contested, suppress(Refusal):
+            take_ride(wave[1], meanwhile)
         with _recorded() as late, suppress(Refusal):
             accept_offer(wave[1], RideRef(ride_id="asked"))
         transaction.set_rollback(True)
@@ -185,7 +190,7 @@ def _statements(how: dict[str, Any]) -> dict[str, Any]:
         "options": settings.DATABASES["default"]["OPTIONS"]["options"],
         "search": {name: value for name, value in search.items() if name not in {"longitude", "latitude"}},
         "candidate_count": knobs().candidate_count,
-        "ride": ride, "accept": first, "late_accept": late,
+        "closed": sorted(CLOSED), "ride": ride, "accept": first, "contested_accept": contested, "late_accept": late,
     }  # fmt: skip
 
 

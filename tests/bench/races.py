@@ -44,7 +44,8 @@ RIDES = 8_352  # of a batch; each client has equally many turns
 CONTROL_RIDES = 2_000
 ACCEPTS, QUICK_ACCEPTS = 1_000_000, 45_000
 ACCEPT = ("dispatch/sql/offer_to_answer", "dispatch/sql/lock_ride", "dispatch/sql/lock_driver", "dispatch/sql/accept")
-LATE_ACCEPT = (*ACCEPT, "dispatch/sql/offer_state")
+CONTESTED_ACCEPT = (*ACCEPT[1:], "dispatch/sql/offer_state")  # after the first one's look at the offer
+LATE_ACCEPT = ACCEPT[:1]
 
 # The next turn, and from it the ride and the driver.
 TURN = f"""SELECT nextval('races.turn') AS turn, (1e6 * extract(epoch FROM clock_timestamp()))::bigint AS began_us
@@ -131,23 +132,29 @@ class Tally:
 
 
 def accept_script(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """An accept as the service sends it: the first one, the winner's second one, and one that comes too late.
+    """An accept as the service sends it: the first one, the winner's second one, one that loses and one that is late.
 
-    Two answers are changed, because pgbench takes single rows of numbers only: of lock_ride.sql whether the ride is
-    this driver's already, of accept.sql how many drivers were told (none: the accept is not valid). The service takes
-    back the transaction of a late accept, which changed nothing, when it has read why.
+    Three answers are changed, because pgbench takes single rows of numbers only: of offer_to_answer.sql whether the
+    offer is closed, of lock_ride.sql whether the ride is this driver's already, of accept.sql how many drivers were
+    told (none: the accept is not valid). The service takes back the transaction of an accept that lost, which changed
+    nothing, when it has read why.
     """
-    if not (names(given["accept"]) == ACCEPT and names(given["late_accept"]) == LATE_ACCEPT):
-        sent = ", ".join(names(given["late_accept"]))
-        raise BenchError(f"the service accepts otherwise now; see tests/bench/races.py. It sends {sent}")
-    answer, lock_ride, lock_driver, accept, state = (pgbench.in_script(*sent) for sent in given["late_accept"])
+    for name, expected in (("accept", ACCEPT), ("contested_accept", CONTESTED_ACCEPT), ("late_accept", LATE_ACCEPT)):
+        if names(given[name]) != expected:
+            sent = ", ".join(names(given[name]))
+            raise BenchError(f"the service accepts otherwise now; see tests/bench/races.py. {name}: {sent}")
+    (answer,) = (pgbench.in_script(*sent) for sent in given["late_accept"])
+    lock_ride, lock_driver, accept, state = (pgbench.in_script(*sent) for sent in given["contested_accept"])
+    closed = ", ".join(f"'{status}'" for status in given["closed"])
+    answer = pgbench.summed_up(answer, f"max(id) AS id, bool_and(status IN ({closed}))::int AS closed")
     lock_ride = pgbench.summed_up(lock_ride, "coalesce(max((driver_id = :driver_id)::int), 0) AS mine_already")
     accept = pgbench.summed_up(accept, "count(*) AS told")
     script = (
         TURN
-        + f"\\set driver_id {ASKED} * :ride + :place + 1\nBEGIN;\n{answer}\n\\gset mine_\n\\set offer_id :mine_id\n"
+        + f"\\set driver_id {ASKED} * :ride + :place + 1\nBEGIN;\n{answer}\n\\gset mine_\n"
+        + "\\set told 0\n\\set mine_already 0\n\\if :mine_closed\nROLLBACK;\n\\else\n\\set offer_id :mine_id\n"
         + f"{lock_ride}\n\\gset\n{lock_driver};\n{accept}\n\\gset\n"
-        + f"\\if :told > 0 or :mine_already = 1\nCOMMIT;\n\\else\n{state};\nROLLBACK;\n\\endif\n"
+        + f"\\if :told > 0 or :mine_already = 1\nCOMMIT;\n\\else\n{state};\nROLLBACK;\n\\endif\n\\endif\n"
         + WRITE_DOWN.format(
             outcome="CASE WHEN :told > 0 THEN 'won' WHEN :mine_already = 1 THEN 'again' ELSE 'lost' END"
         )
