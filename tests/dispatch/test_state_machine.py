@@ -17,6 +17,7 @@ STATE_MACHINE_STEPS change the size.
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ from tests.dispatch.model import AGAIN, BOUND, LEASE_S, NEVER, OK, TERMINAL, Dri
 
 SEED = int(os.environ.get("STATE_MACHINE_SEED", "20250823"))
 PHASES = [Phase.generate, *([] if os.environ.get("STATE_MACHINE_SHRINK") == "no" else [Phase.shrink])]
-SOON_S = 1.0  # when a step begins no deadline is nearer than this, nor half as long ago
+MARGIN_S = 0.5  # no step begins this near to a deadline
 METRE = 1 / 110_600  # degrees of latitude, near enough: the model knows distances to some metres
 PICKUPS = (0, 3_000)
 HOMES: dict[str, dict[str, Any]] = {
@@ -138,11 +139,10 @@ class Stage:
             f"CREATE FUNCTION pg_temp.pass(s double precision) RETURNS double precision LANGUAGE plpgsql AS"
             f" $$BEGIN {body}; RETURN extract(epoch FROM clock_timestamp()); END$$"
         )
-        tables = self.admin.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'mobility\\_%'"
-            " AND tablename <> 'mobility_allowed_move'"
-        )
-        self._emptying = "; ".join(f"DELETE FROM {table}" for (table,) in tables)
+        self._tables = self.admin.execute(
+            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'"
+            " AND tablename LIKE 'mobility\\_%' AND tablename <> 'mobility_allowed_move'"
+        ).fetchone()[0]
 
     def pass_time(self, seconds: float) -> float:
         """The database's clock, after so much time has passed."""
@@ -156,8 +156,8 @@ class Stage:
         return {name: rows or [] for name, rows in found.items()}
 
     def empty(self) -> None:
-        """For little data far quicker than TRUNCATE."""
-        self.admin.execute(self._emptying)
+        """Rows begin at the same places again: where no order is asked for, their order is the same in every run."""
+        self.admin.execute(f"TRUNCATE {self._tables} RESTART IDENTITY CASCADE")
 
 
 class _Listener(logging.Handler):
@@ -178,6 +178,10 @@ def _pick(names: Callable[["Rides"], Any]) -> Any:
     return st.runner().flatmap(lambda machine: st.sampled_from(list(names(machine))))
 
 
+class Stalled(Exception):
+    """A step took so long that a deadline passed meanwhile: nothing can be said about it."""
+
+
 class Rides(RuleBasedStateMachine):
     """Names stand for people and rides, so that a printed failure can be read and run again."""
 
@@ -190,8 +194,8 @@ class Rides(RuleBasedStateMachine):
         self.knobs = django_settings.MOBILITY
 
     @initialize(
-        fleet=st.lists(st.sampled_from(sorted(HOMES)), min_size=3, max_size=6, unique=True),
-        wave=st.sampled_from([5, 2]),
+        fleet=st.lists(st.sampled_from(sorted(HOMES)), min_size=2, max_size=6, unique=True),
+        wave=st.sampled_from([5, 1, 2]),
         strategy=st.sampled_from(["balanced", "nearest"]), confirming=st.booleans(),
     )  # fmt: skip
     def begin(
@@ -241,11 +245,13 @@ class Rides(RuleBasedStateMachine):
         return self.stage.pass_time(seconds) + self.offset
 
     def _begin_step(self) -> float:
-        """The time at which a step begins: a second after the last one began, and no deadline near."""
-        now = self._pass(max(0.0, self.step_began + 1 - self._now()))
-        while any(now - SOON_S / 2 < t <= now + SOON_S for t in self.model.deadlines()):
-            now = self._pass(SOON_S)
-        self.step_began = now
+        """The time when a step begins: whole seconds after the last one did, and more than half a second from every
+        deadline. Those are whole seconds apart as well, so what jitters decides nothing."""
+        self.step_began += max(1, math.ceil(self._now() - self.step_began))
+        now = self._pass(max(0.0, self.step_began - self._now()))
+        while any(abs(t - now) < MARGIN_S for t in self.model.deadlines()):
+            self.step_began += 1
+            now = self._pass(max(0.0, self.step_began - self._now()))
         return now
 
     # --- one step -----------------------------------------------------------------------------------------------------
@@ -304,12 +310,11 @@ class Rides(RuleBasedStateMachine):
                 offer.delivered = now
 
     def _require_steady(self, since: float) -> None:
-        """Had a deadline passed while the step ran (the machine stood still), nothing could be said about it."""
         if any(since < t <= self._now() for t in self.model.deadlines()):
             self.stage.stalls += 1
             if currently_in_test_context():
                 reject()
-            raise AssertionError("the machine stood still: run it again")
+            raise Stalled
 
     def _tell(self, before: dict[str, Any], after: dict[str, Any]) -> list[tuple[Ride, str]]:
         """Tell the model what happened, in order; the moves of rides that were among it."""
@@ -623,7 +628,7 @@ class Rides(RuleBasedStateMachine):
     )  # fmt: skip
     def wait(self, seconds: float, silent: str = "nobody", signs: str = "all") -> None:
         """Time passes; then the phones of all who aren't silent give signs of life, and the dispatcher looks around."""
-        self._pass(seconds)
+        self._wait(seconds)
         awake = [name for name in self.drivers if silent not in {name, "everybody"}]
         if awake:
             self.give_signs(awake, signs)
@@ -632,7 +637,11 @@ class Rides(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([5, 16, 91]))
     def wait_without_dispatcher(self, seconds: float) -> None:
         """Whoever acts next finds things overdue that nobody has looked at."""
+        self._wait(seconds)
+
+    def _wait(self, seconds: float) -> None:
         self._pass(seconds)
+        self.step_began += seconds
 
     def give_signs(self, names: list[str], signs: str = "all") -> None:
         """Open sockets renew their leases; whoever moves reports where they are."""
@@ -825,11 +834,11 @@ def walk_the_search_ends(m: Rides) -> None:
     m.ask("pia")
     m.accept(("ann", "pia/r1"))
     m.ask("pam")  # waits for ann, who is busy
-    for _ in range(5):
-        m.wait(16)
+    for seconds in (16, 16, 16, 16, 5):
+        m.wait(seconds)
     m.go_online("ben")
     m.acknowledge(("ben", "pam/r1"))
-    m.wait(5)
+    m.wait(16)  # its end comes before that of ben's time to answer
     assert (m.rides["pam/r1"].status, m.drivers["ben"].missed) == ("unfulfilled", 0)
     m.say("ben", "pam/r1", "accept")
     m.ask("pam")  # and ben did not miss it
@@ -1055,11 +1064,17 @@ def walk_who_is_never_asked(m: Rides) -> None:
 
 
 def _walk(stage: Stage, walk: Callable[[Rides], None]) -> None:
-    m = Rides(stage)
-    try:
-        walk(m)
-    finally:
-        m.teardown()
+    for last_try in (False, False, False, True):
+        m = Rides(stage)
+        try:
+            walk(m)
+        except Stalled:
+            if last_try:
+                raise
+        else:
+            return
+        finally:
+            m.teardown()
 
 
 def test_scripted_walks_make_every_move(stage, subtests):
@@ -1079,7 +1094,6 @@ def test_random_walks(stage):
     _run(stage, 40, 40)
 
 
-@pytest.mark.skipif("STATE_MACHINE" not in os.environ, reason="runs with STATE_MACHINE=many")
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_many_random_walks(stage):
