@@ -86,6 +86,9 @@ _FREED = _guards("test_a_driver_cannot_be_freed_or_sent_offline_while_holding_a_
 _BOUND_IS_BUSY = _guards("test_whoever_is_bound_is_busy")
 _SAME_USER = _guards("test_a_drivers_record_stays_with_its_user")
 _OLDER = _no_position("recorded_at-location_newest_wins")
+_FOLLOWS = _no_position(
+    *(f"{column}-location_follows_driver" for column in ("dispatchable", "vehicle_type", "stationary"))
+)
 _MOVED_POSITION = _no_position("driver_id-location_newest_wins")
 _UNLISTED_MOVE = _guards("test_every_move_the_table_does_not_list_is_refused[completed]")
 _BINDING = _offers(
@@ -149,6 +152,19 @@ CHECKS = {
             "ride_id-booking_ride_id_is_plain0", "ride_id-booking_ride_id_is_plain1"
         ),
         "booking_search_has_limit": _no_booking("search_until-booking_search_has_limit"),
+        "booking_status_has_its_time": _in(
+            "bookings/test_kept",
+            *(
+                f"test_a_booking_has_the_time_of_its_status[{case}]"
+                for case in (
+                    "confirmed-confirmed_at",
+                    "in_progress-started_at",
+                    "completed-completed_at",
+                    "no_show-no_show_at",
+                    "unfulfilled-unfulfilled_at",
+                )
+            ),
+        ),
         "booking_status_is_known": _in("bookings/test_kept", "test_behind_the_guard_of_bookings_stand_checks[status]"),
         "booking_waiting_has_no_driver": _guards("test_a_waiting_booking_with_a_driver_is_refused"),
         "mobility_booking_releases_check": _no_booking("releases-mobility_booking_releases_check"),
@@ -188,6 +204,7 @@ CHECKS = {
             "pickup_distance_m-offer_distance_is_sane1",
             "pickup_distance_m-offer_distance_is_sane2",
         ),
+        "offer_origin_is_known": _no_offer("origin-offer_origin_is_known"),
         "offer_pending_has_deadline": (
             *_no_offer(
                 "due_at-offer_pending_has_deadline",
@@ -212,7 +229,10 @@ CHECKS = {
             "TestRounds::test_a_verdict_that_cannot_be_is_refused[round]"
         ),
     },
-    "mobility_search_round": {"mobility_search_round_round_check": _offers("TestRounds::test_rounds_are_counted")},
+    "mobility_search_round": {
+        "mobility_search_round_round_check": _offers("TestRounds::test_rounds_are_counted"),
+        "round_outcome_is_known": _offers("TestRounds::test_what_came_of_a_round_is_one_of_four_things"),
+    },
     "mobility_user": {
         "user_phone_is_e164": _guards("test_a_user_that_cannot_be_is_refused[phone-user_phone_is_e164]"),
         "user_roles_are_known": _guards("test_a_user_that_cannot_be_is_refused[roles-user_roles_are_known]"),
@@ -299,6 +319,7 @@ TRIGGERS = {
         "inbox_guard": (*_INBOX_APPENDED, *_INBOX_SKIPPED),
     },
     "mobility_driver_location": {
+        "location_follows_driver": _FOLLOWS,
         "location_from_driver": _guards("test_a_new_position_takes_what_matching_reads_from_its_driver"),
         "location_keeps_its_driver": _MOVED_POSITION,
         "location_newest_wins": _OLDER,
@@ -376,6 +397,7 @@ RULES = {
     "mobility_inbox_at_commit": {"inbox_is_counted": (*_INBOX_NOT_COUNTED, *_INBOX_NO_ROW, *_INBOX_NEW)},
     "mobility_inbox_counter": {"inbox_seq_is_gapless": _INBOX_JUMPED},
     "mobility_inbox_guard": {"inbox_append_only": _INBOX_APPENDED, "inbox_seq_is_gapless": _INBOX_SKIPPED},
+    "mobility_location_follows_driver": {"location_follows_driver": _FOLLOWS},
     "mobility_location_order": {"location_newest_wins": (*_OLDER, *_MOVED_POSITION)},
     "mobility_offer_guard": {
         "offer_move_allowed": _offer_moves("new-declined", "new-expired", "new-withdrawn", "new-released"),

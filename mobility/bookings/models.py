@@ -158,6 +158,16 @@ class Booking(models.Model):
             models.CheckConstraint(
                 condition=~Q(status=Status.PENDING) | Q(search_until__isnull=False), name="booking_search_has_limit"
             ),
+            models.CheckConstraint(
+                condition=(
+                    Q(confirmed_at__isnull=False) | ~Q(status__in=[*sorted(BOUND), Status.COMPLETED, Status.NO_SHOW])
+                )
+                & (Q(started_at__isnull=False) | ~Q(status__in=[Status.IN_PROGRESS, Status.COMPLETED]))
+                & (Q(completed_at__isnull=False) | ~Q(status=Status.COMPLETED))
+                & (Q(no_show_at__isnull=False) | ~Q(status=Status.NO_SHOW))
+                & (Q(unfulfilled_at__isnull=False) | ~Q(status=Status.UNFULFILLED)),
+                name="booking_status_has_its_time",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -38,6 +38,7 @@ class Offer(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=OfferStatus.values), name="offer_status_is_known"),
+            models.CheckConstraint(condition=Q(origin__in=OfferOrigin.values), name="offer_origin_is_known"),
             models.CheckConstraint(
                 # IS NOT NULL has to be said: a CHECK lets pass what is unknown.
                 condition=Q(status=OfferStatus.WITHDRAWN, reason__isnull=False, reason__in=CloseReason.values)
@@ -83,6 +84,7 @@ class SearchRound(models.Model):
 
     class Meta:
         db_table = "mobility_search_round"
+        constraints = [models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="round_outcome_is_known")]
 
     def __str__(self) -> str:
         return f"round {self.round} of booking {self.booking_id}: {self.outcome}"

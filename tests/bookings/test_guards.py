@@ -383,6 +383,9 @@ def test_the_application_may_not(ride, statement):
         ("heading = 'NaN'", "location_heading_in_circle"),
         ("speed = -1", "location_speed_is_sane"),
         ("speed = 'Infinity'", "location_speed_is_sane"),
+        ("dispatchable = false", "location_follows_driver"),
+        ("vehicle_type = 'suv'", "location_follows_driver"),
+        ("stationary = true", "location_follows_driver"),
     ],
     ids=named,
 )

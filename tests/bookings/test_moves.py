@@ -14,8 +14,10 @@ def standing(status: str) -> str:
     """An INSERT of booking 1 in this state, whatever came before."""
     bound = "NULL" if status in WITHOUT_DRIVER else "1"
     cancelled = status == Status.CANCELLED
+    times = ("confirmed_at", "started_at", "completed_at", "no_show_at", "unfulfilled_at")
     return insert_booking(
-        id="1", status=f"'{status}'", driver_id=bound, offer_id=bound, due_at="now()" if status in LIVE else "NULL",
+        **({} if status in {Status.PENDING, Status.SCHEDULED} else dict.fromkeys(times, "now()")), id="1",
+        status=f"'{status}'", driver_id=bound, offer_id=bound, due_at="now()" if status in LIVE else "NULL",
         cancelled_at="now()" if cancelled else "NULL", cancelled_by="'operator'" if cancelled else "NULL",
     )  # fmt: skip
 

@@ -98,6 +98,7 @@ def test_a_plain_offer_is_accepted(searching, free):
         ({"pickup_distance_m": "'NaN'"}, "offer_distance_is_sane"),
         ({"pickup_distance_m": "'Infinity'"}, "offer_distance_is_sane"),
         ({"round": "-1"}, "mobility_offer_round_check"),
+        ({"origin": "'rumour'"}, "offer_origin_is_known"),
     ],
     ids=named,
 )
@@ -316,6 +317,9 @@ class TestRounds:
         one = f"{self.ROUND} VALUES ({searching}, {{}}, 'nearest', 1, 'nobody')"
         assert refused(one.format(-1)) == "mobility_search_round_round_check"
         done(one.format(1))
+
+    def test_what_came_of_a_round_is_one_of_four_things(self, searching):
+        assert refused(f"{self.ROUND} VALUES ({searching}, 1, 'nearest', 1, 'luck')") == "round_outcome_is_known"
 
     def test_a_round_is_told_once(self, searching):
         one = f"{self.ROUND} VALUES ({searching}, 1, 'nearest', 1, 'nobody')"

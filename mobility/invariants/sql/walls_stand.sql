@@ -5,7 +5,8 @@ UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
     'booking_at_commit', 'booking_binding', 'booking_guard', 'booking_offers_at_commit', 'driver_at_commit',
     'driver_offers_at_commit', 'driver_to_location', 'driver_user_is_fixed', 'inbox_counter',
-    'inbox_counter_at_commit', 'inbox_counter_begins', 'inbox_at_commit', 'inbox_guard', 'location_from_driver',
+    'inbox_counter_at_commit', 'inbox_counter_begins', 'inbox_at_commit', 'inbox_guard', 'location_follows_driver',
+    'location_from_driver',
     'location_keeps_its_driver', 'location_newest_wins', 'offer_at_commit', 'offer_guard',
     'ride_event_at_commit', 'ride_event_guard'
 ]) name
@@ -31,13 +32,15 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'booking_driver_has_offer', 'booking_dropoff_on_earth', 'booking_duration_is_sane',
     'booking_fare_has_origin', 'booking_fare_not_negative', 'booking_live_has_deadline',
     'booking_pickup_on_earth', 'booking_ride_id_is_plain', 'booking_search_has_limit',
-    'booking_status_is_known', 'booking_waiting_has_no_driver', 'mobility_booking_releases_check',
+    'booking_status_has_its_time', 'booking_status_is_known',
+    'booking_waiting_has_no_driver', 'mobility_booking_releases_check',
     'mobility_booking_rounds_check', 'mobility_booking_seq_check', 'driver_phone_is_e164',
     'driver_rating_is_1_to_5', 'driver_status_is_known', 'driver_vehicle_type_is_known',
     'mobility_driver_inbox_seq_check1', 'mobility_driver_missed_offers_check',
     'mobility_driver_total_rides_check', 'inbox_kind_is_known', 'inbox_seq_from_1',
     'mobility_driver_inbox_seq_check', 'location_heading_in_circle', 'location_not_from_the_future',
     'location_position_on_earth', 'location_speed_is_sane', 'mobility_offer_round_check',
+    'offer_origin_is_known', 'round_outcome_is_known',
     'offer_distance_is_sane', 'offer_pending_has_deadline', 'offer_status_is_known',
     'offer_withdrawal_has_reason', 'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
     'considered_verdict_is_known', 'mobility_search_considered_round_check',
