@@ -63,6 +63,9 @@ class Knobs:
         10, "How many free and how many other drivers the explanation of a search lists, nearest first."
     )
     explain_keep_days: float = _knob(30.0, "How long explanations of searches are kept.", low=0.01)
+    command_keep_days: float = _knob(
+        7.0, "How long the answers to commands with a command_id are remembered, a day at least.", low=1
+    )
     dispatcher: bool = _knob(
         True, "Run the dispatcher inside the server. Off where `manage.py dispatcher` runs as processes of their own."
     )
@@ -99,6 +102,12 @@ class Knobs:
     frames_burst: int = _knob(60, "Frames one socket may send at once.", low=1)
     positions_per_s: float = _knob(2.0, "Position frames a second one driver may send for long.", low=0.1)
     positions_burst: int = _knob(60, "Position frames one driver may send at once.", low=1)
+    sockets_per_user: int = _knob(
+        5, "Open sockets of one user in one process; the oldest is closed (4409) for a newer one.", low=1
+    )
+    sockets_per_process: int = _knob(
+        5_000, "Open sockets of one process; more are turned away (1013). About 70 KiB of memory each.", low=1
+    )
     socket_send_timeout_s: float = _knob(5.0, "A client that does not read for this long is closed (4408).", low=0.1)
     credential_recheck_s: float = _knob(30.0, "How often open sockets' credentials are checked again.", low=0.5)
     catch_up_s: float = _knob(

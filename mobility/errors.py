@@ -31,6 +31,7 @@ ANSWERS: dict[str, Answer] = {
     "implausible_distance": Answer("The distance does not fit the two places.", 400),
     "invalid_parameter": Answer("A query parameter cannot be used.", 400),
     "invalid_request": Answer("The request cannot be used.", 400),
+    "command_id_reused": Answer("This command_id already stands for another command.", 409),
     # who is asking
     "unauthenticated": Answer("Log in first: no valid credential was sent.", 401),
     "wrong_login": Answer("Unknown account or wrong password.", 401),
@@ -64,6 +65,7 @@ ANSWERS: dict[str, Answer] = {
     "too_fast": Answer("Too many messages: slow down.", 429),
     "too_many_searches": Answer("Too many searches in the last hour: try again later.", 429),
     "too_many_tries": Answer("Too many tries: wait a while.", 429),
+    "server_full": Answer("This server has too many connections: try again shortly.", 503),
     "try_again": Answer("Somebody else was working on this: try again.", 503),
     "unavailable": Answer("The service cannot reach its database just now: try again shortly.", 503),
     "internal_error": Answer("Something went wrong here. It was logged.", 500),

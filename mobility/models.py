@@ -1,12 +1,13 @@
 """Index of every table. The tables stand in their subjects' folders."""
 
 from mobility.bookings.models import Booking, RideEvent
+from mobility.commands.models import Command
 from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.drivers.models import Driver, InboxEvent, Presence
 from mobility.locations.models import DriverLocation
 from mobility.people.models import SocketTicket, User
 
 __all__ = [
-    "Booking", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "Offer", "Presence", "RideEvent",
-    "SearchRound", "SocketTicket", "User",
+    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "Offer", "Presence",
+    "RideEvent", "SearchRound", "SocketTicket", "User",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from mobility.commands.services import forget_old_commands
 from mobility.conf import knobs
 from mobility.delivery import background, hub
 from mobility.dispatch.demo import drive_demo
@@ -77,6 +78,7 @@ async def _sweep_tick() -> None:
 
 async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
+    await in_database(forget_old_commands)
 
 
 async def _demo_tick() -> None:

@@ -118,6 +118,12 @@ _INBOX_NOT_COUNTED = _inbox("test_a_row_that_is_not_counted_is_refused")
 _INBOX_NO_ROW = _inbox("test_a_count_without_its_row_is_refused")
 _INBOX_NEW = _inbox("test_a_new_driver_was_told_nothing")
 
+_ANSWER_STAYS = _in("commands/test_guards", "test_an_answer_stays_as_it_was_given[careconnect_owner]")
+_ANSWER_KEPT = _in(
+    "commands/test_guards",
+    *(f"test_an_answer_of_today_is_not_forgotten[careconnect_{role}]" for role in ("owner", "app")),
+)
+
 CHECKS = {
     "mobility_booking": {
         "booking_bound_has_driver": _guards("test_a_confirmed_booking_without_a_driver_is_refused"),
@@ -170,6 +176,9 @@ CHECKS = {
         "mobility_booking_releases_check": _no_booking("releases-mobility_booking_releases_check"),
         "mobility_booking_rounds_check": _no_booking("rounds-mobility_booking_rounds_check"),
         "mobility_booking_seq_check": _in("bookings/test_kept", "test_behind_the_guard_of_bookings_stand_checks[seq]"),
+    },
+    "mobility_command": {
+        "command_id_is_plain": _in("commands/test_guards", "test_a_command_id_is_plain[space]"),
     },
     "mobility_driver": {
         "driver_phone_is_e164": _no_driver("phone-driver_phone_is_e164"),
@@ -248,6 +257,7 @@ FOREIGN_KEYS = {
 PRIMARY_KEYS = {
     # What a foreign key points at has no attack of its own: without it that foreign key is gone.
     "mobility_allowed_move": {"mobility_allowed_move_pkey": _UNLISTED_EVENT},
+    "mobility_command": {"mobility_command_pkey": _in("commands/test_guards", "test_a_command_is_answered_once")},
     "mobility_driver_inbox": {"mobility_driver_inbox_pkey": _inbox("test_a_row_out_of_order_is_refused[again]")},
     "mobility_driver_location": {"mobility_driver_location_pkey": _guards("test_a_driver_has_one_position")},
     "mobility_driver_presence": {"mobility_driver_presence_pkey": _inbox("test_a_driver_is_present_once")},
@@ -299,6 +309,7 @@ INDEXES = {
 }
 
 TRIGGERS = {
+    "mobility_command": {"command_guard": (*_ANSWER_STAYS, *_ANSWER_KEPT)},
     "mobility_booking": {
         "booking_at_commit": (*_NO_LOG_ROW, *_STAYS_BUSY, *_OTHER_NAME, *_BOUND_IS_BUSY),
         "booking_binding": _BINDING,
@@ -348,6 +359,7 @@ TRIGGERS = {
 
 # In the order of the function; the second rule of one name is called NAME:2.
 RULES = {
+    "mobility_command_guard": {"command_is_answered_once": _ANSWER_STAYS, "command_is_remembered": _ANSWER_KEPT},
     "mobility_booking_at_commit": {
         "booking_move_is_logged": _NO_LOG_ROW,
         "booking_move_is_logged:2": _OTHER_NAME,
@@ -456,6 +468,7 @@ RULES = {
 NO_GRANT = {
     "mobility_allowed_move": ("INSERT", "UPDATE", "DELETE"),
     "mobility_booking": ("DELETE",),
+    "mobility_command": ("UPDATE",),
     "mobility_driver": ("DELETE",),
     "mobility_driver_inbox": ("UPDATE", "DELETE"),
     "mobility_driver_location": ("DELETE",),

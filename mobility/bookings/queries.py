@@ -24,3 +24,10 @@ def events_after(booking_id: int, seq: int) -> list[Any]:
 def newer_than_told(told: dict[int, int]) -> list[Any]:
     """Of bookings and the seq a client was told of each, those that have moved on: booking_id, ride_id, seq."""
     return rows("bookings/sql/newer_than_told", {"booking_ids": list(told), "seqs": list(told.values())})
+
+
+def rides_of(named: list[tuple[int | None, str]]) -> list[Any]:
+    """The bookings behind these pairs of passenger (None: a guest) and ride id, where there is one: place (from 1) in
+    the list, booking_id, ride_id, seq."""
+    params = {"passenger_ids": [who for who, _ in named], "ride_ids": [ride_id for _, ride_id in named]}
+    return rows("bookings/sql/rides_of", params)

@@ -1,6 +1,7 @@
 """The driver's socket: /ws/driver/<driver_id>/. It authorises, parses, calls one service and replies."""
 
 import re
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,8 +19,9 @@ from mobility.errors import Refusal
 from mobility.locations.services import report_positions
 from mobility.realtime import auth, driver_frames
 from mobility.realtime.database import in_database
-from mobility.realtime.frames import Frame, pong
+from mobility.realtime.frames import Frame, command_done, pong
 from mobility.realtime.limits import TakingTurns, TokenBucket
+from mobility.realtime.once import Done, Reply, reply
 from mobility.realtime.protocol import (
     AcceptRide,
     CompleteRide,
@@ -49,6 +51,10 @@ _MOVES: dict[type, tuple[Any, str]] = {
     CompleteRide: (driving.complete_ride, "ride_completed"),
     NoShow: (driving.report_no_show, "no_show"),
 }
+
+
+def _about(row: Any) -> Frame:
+    return {"ride_id": row.ride_id, "booking_id": row.booking_id}
 
 
 class DriverSocket(Socket):
@@ -98,17 +104,24 @@ class DriverSocket(Socket):
         """One command."""
         command = parse_driver(text)
         if isinstance(command, Ping):
-            await self.tell(pong())
-            return
+            await self.tell(pong(self.inbox_told))
+            if command.seq is None:
+                return
         async with self._turn:
+            if isinstance(command, Ping):
+                await (self._tell_inbox() if command.seq == self.inbox_told else self._resume(command.seq))
+                return
             if isinstance(command, ResumeInbox):
                 await self._resume(command.last_inbox_seq)
                 return
-            for told in await self._obeyed(command):
+            done = await self._obeyed(command)
+            for told in done.told:
                 await self.tell(told)
             await self._tell_inbox()
+            if done.answer is not None:
+                await self.tell(done.answer)
 
-    async def _obeyed(self, command: Any) -> list[Frame]:
+    async def _obeyed(self, command: Any) -> Reply:
         if not isinstance(command, AcceptRide):
             return await in_database(self._obey, command)
         # Of a wave that accepts together one wins; the others need not hold a worker each until that is settled.
@@ -134,53 +147,60 @@ class DriverSocket(Socket):
 
     # --- commands ------------------------------------------------------------------------------------------------
 
-    def _obey(self, command: Any) -> list[Frame]:
+    def _obey(self, command: Any) -> Reply:
         """Do what a command says; what it is answered with beside the inbox."""
         self.require_still_allowed()
+        if isinstance(command, LocationUpdate):
+            report_positions(self.driver_id, command.reports())
+            named = command.command_id
+            return Reply([], None if named is None else command_done(named, command.type, {}))
+        done = reply(self.principal, str(self.driver_id), command, lambda: self._do(command))
+        if isinstance(command, GoOnline | GoOffline) and (done.answer is None or done.answer["type"] != "error"):
+            return Reply([self._duty_changed(command)], done.answer)
+        return done
+
+    def _do(self, command: Any) -> Done:
         match command:
-            case LocationUpdate():
-                report_positions(self.driver_id, command.reports())
-                return []
-            case GoOnline() | GoOffline():
-                return [self._change_duty(command)]
-            case AcceptRide() | DeclineRide() | RideRequestReceived():
-                return self._answer_request(command)
+            case GoOnline():
+                duty.go_online(self.driver_id, command.auto_accept)
+                return Done([])
+            case GoOffline():
+                duty.go_offline(self.driver_id)
+                return Done([])
+            case AcceptRide():
+                return self._accept(command.ref)
+            case RideRequestReceived():
+                given = offers.acknowledge_offer(self.driver_id, command.ref)
+                return Done([driver_frames.request_acknowledged(given)], _about(given))
+            case DeclineRide():
+                offer = offers.offer_of(self.driver_id, command.ref)
+                offers.decline_offer(self.driver_id, RideRef(booking_id=offer.booking_id), command.reason or "")
+                return Done([driver_frames.request_declined(offer)], _about(offer))
         return self._move(command)
 
-    def _change_duty(self, command: GoOnline | GoOffline) -> Frame:
-        if isinstance(command, GoOffline):
-            duty.go_offline(self.driver_id)
-        else:
-            duty.go_online(self.driver_id, command.auto_accept)
-            if command.auto_accept:
+    def _duty_changed(self, command: GoOnline | GoOffline) -> Frame:
+        """The driver after it. What they are being asked is taken in a commit of its own: it locks the ride first."""
+        if isinstance(command, GoOnline) and command.auto_accept:
+            with suppress(Refusal):  # over in this moment
                 duty.take_open_request(self.driver_id)
         return driver_frames.driver_state(*read_state(self.driver_id))
 
-    def _answer_request(self, command: AcceptRide | DeclineRide | RideRequestReceived) -> list[Frame]:
-        if isinstance(command, AcceptRide):
-            return self._accept(command.ref)
-        if isinstance(command, RideRequestReceived):
-            return [driver_frames.request_acknowledged(offers.acknowledge_offer(self.driver_id, command.ref))]
-        offer = offers.offer_of(self.driver_id, command.ref)
-        offers.decline_offer(self.driver_id, RideRef(booking_id=offer.booking_id), command.reason or "")
-        return [driver_frames.request_declined(offer)]
-
-    def _accept(self, ref: RideRef) -> list[Frame]:
+    def _accept(self, ref: RideRef) -> Done:
         booking_id = offers.accept_offer(self.driver_id, ref)
+        offer = offers.offer_of(self.driver_id, RideRef(booking_id=booking_id))
         news = inbox_after(self.driver_id, self.inbox_told)
         if any(row.kind == "ride_assigned" and row.about_booking_id == booking_id for row in news):
-            return []  # the inbox says it
-        offer = offers.offer_of(self.driver_id, RideRef(booking_id=booking_id))
-        return [driver_frames.ride_assigned(ride_of_offer(offer.id), self.inbox_told)]
+            return Done([], _about(offer))  # the inbox says it
+        return Done([driver_frames.ride_assigned(ride_of_offer(offer.id), self.inbox_told)], _about(offer))
 
-    def _move(self, command: Any) -> list[Frame]:
+    def _move(self, command: Any) -> Done:
         offer = offers.offer_of(self.driver_id, command.ref)
         if isinstance(command, GiveBackRide):
             driving.give_back_ride(offer.booking_id, self._actor, self.driver_id, command.reason or "")
-            return []  # the inbox says it
+            return Done([], _about(offer))  # the inbox says it
         service, kind = _MOVES[type(command)]
         service(offer.booking_id, self._actor, self.driver_id)
-        return [driver_frames.moved(kind, ride_of_offer(offer.id))]
+        return Done([driver_frames.moved(kind, ride_of_offer(offer.id))], _about(offer))
 
     @property
     def _actor(self) -> Actor:

@@ -70,12 +70,13 @@ def moved(kind: str, row: Any) -> Frame:
 
 
 def of_inbox(row: Any) -> list[Frame]:
-    """The frames of one inbox row (dispatch/sql/inbox_after.sql); none for a request over before it was told."""
+    """The frames of one inbox row (dispatch/sql/inbox_after.sql), one at least: whoever counts them finds no hole."""
     numbered = {"inbox_seq": row.inbox_seq}
     named = {"ride_id": row.ride_id, "booking_id": row.about_booking_id}
     match row.kind:
         case "ride_request":
-            return [ride_request(row, row.inbox_seq)] if row.offer_status == "pending" else []
+            over = {"type": "ride_request_over"} | named | numbered  # before it was told
+            return [ride_request(row, row.inbox_seq) if row.offer_status == "pending" else over]
         case "ride_assigned":
             return [ride_assigned(row, row.inbox_seq)]
         case "ride_request_closed":

@@ -18,9 +18,15 @@ def connection_established(ride_id: str) -> Frame:
     return {"type": "connection_established", "message": "Connected to ride matching service", "ride_id": ride_id}
 
 
-def pong() -> Frame:
-    """The answer to a ping."""
-    return {"type": "pong", "timestamp": iso(datetime.now(UTC))}
+def pong(seq: int | None = None) -> Frame:
+    """The answer to a ping; `seq` is what this socket was told last, where there is anything to be told."""
+    frame: Frame = {"type": "pong", "timestamp": iso(datetime.now(UTC))}
+    return frame if seq is None else frame | {"seq": seq}
+
+
+def command_done(command_id: str, command: str, about: Frame) -> Frame:
+    """The answer to a command that carried an id: done, now or when it was sent first."""
+    return {"type": "command_done", "command_id": command_id, "command": command} | about
 
 
 def error(refusal: Refusal) -> Frame:
@@ -31,25 +37,28 @@ def error(refusal: Refusal) -> Frame:
     return frame | {k: iso(v) if isinstance(v, datetime) else v for k, v in refusal.details.items()}
 
 
-def searching(ride_id: str, booking_id: int, seq: int) -> Frame:
-    """A search is under way."""
+def searching(row: Any) -> Frame:
+    """A search is under way; `row` is the log row that says so, or the ride's state."""
     return {
-        "type": "searching", "message": "Searching for available drivers...", "ride_id": ride_id,
-        "booking_id": booking_id, "seq": seq,
+        "type": "searching", "message": "Searching for available drivers...", "ride_id": row.ride_id,
+        "booking_id": row.booking_id, "seq": row.seq, "at": iso(row.occurred_at),
     }  # fmt: skip
 
 
-def driver_assigned(row: Any, booking_id: int, seq: int) -> Frame:
+def driver_assigned(row: Any) -> Frame:
     """A driver is bound; `row` carries the driver's card."""
     return {
-        "type": "driver_assigned", "message": "Driver found!", "booking_id": booking_id, "driver": driver_card(row),
-        "seq": seq,
+        "type": "driver_assigned", "message": "Driver found!", "booking_id": row.booking_id, "driver": driver_card(row),
+        "seq": row.seq, "at": iso(row.occurred_at),
     }  # fmt: skip
 
 
-def no_drivers(booking_id: int, seq: int) -> Frame:
+def no_drivers(row: Any) -> Frame:
     """Nobody is to be had; the passenger may ask again."""
-    return {"type": "no_drivers", "message": "No drivers available nearby", "booking_id": booking_id, "seq": seq}
+    return {
+        "type": "no_drivers", "message": "No drivers available nearby", "booking_id": row.booking_id, "seq": row.seq,
+        "at": iso(row.occurred_at),
+    }  # fmt: skip
 
 
 def driver_card(row: Any) -> Frame:
@@ -99,40 +108,39 @@ def of_state(row: Any) -> list[Frame]:
     """The fixed message of the ride's present state, for apps that don't know `ride_state`; none once it is over."""
     match row.status:
         case "pending" | "scheduled":
-            return [searching(row.ride_id, row.booking_id, row.seq)]
+            return [searching(row)]
         case "confirmed" | "in_progress":
-            return [driver_assigned(row, row.booking_id, row.seq)]
+            return [driver_assigned(row)]
         case "unfulfilled":
-            return [no_drivers(row.booking_id, row.seq)]
+            return [no_drivers(row)]
     return []
 
 
 def of_event(row: Any) -> list[Frame]:
     """The frame of one log row (bookings.queries.events_after)."""
-    booking_id, seq = row.booking_id, row.seq
     match row.event:
         case "ride_requested" | "search_started":
-            return [searching(row.ride_id, booking_id, seq)]
+            return [searching(row)]
         case "driver_assigned":
-            return [driver_assigned(row, booking_id, seq)]
+            return [driver_assigned(row)]
         case "no_drivers":
-            return [no_drivers(booking_id, seq)]
+            return [no_drivers(row)]
         case "ride_cancelled":
             return [ride_cancelled(row)]
         case "driver_released":
-            after = (
-                searching(row.ride_id, booking_id, seq) if row.to_status == "pending" else no_drivers(booking_id, seq)
-            )
-            return [driver_released(row), after]
+            return [driver_released(row), searching(row) if row.to_status == "pending" else no_drivers(row)]
     # driver_arrived, ride_started, ride_completed, no_show ...: the log's name is the frame's type
-    return [{"type": row.event, "booking_id": booking_id, "seq": seq, "at": iso(row.occurred_at)}]
+    return [
+        {"type": row.event, "booking_id": row.booking_id, "status": row.to_status, "seq": row.seq,
+         "at": iso(row.occurred_at)}
+    ]  # fmt: skip
 
 
 def driver_released(row: Any) -> Frame:
     """The driver gave the ride back or was lost; what follows says whether the search goes on."""
     return {
         "type": "driver_released", "booking_id": row.booking_id, "ride_id": row.ride_id, "reason": row.reason or "",
-        "seq": row.seq, "at": iso(row.occurred_at),
+        "status": row.to_status, "seq": row.seq, "at": iso(row.occurred_at),
     }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """The passenger's socket: /ws/ride/<ride_id>/. It authorises, parses, calls one service and replies."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -14,10 +15,23 @@ from mobility.errors import Refusal
 from mobility.people.throttle import refund_search, spend_search
 from mobility.realtime import frames
 from mobility.realtime.database import in_database
-from mobility.realtime.protocol import RIDE_ID, CancelRide, FindDriver, Ping, parse_passenger
+from mobility.realtime.once import Done, Reply, reply
+from mobility.realtime.protocol import RIDE_ID, CancelRide, FindDriver, Ping, Resume, parse_passenger
 from mobility.realtime.socket import Socket
 
 log = structlog.get_logger(__name__)
+
+
+# A client that missed more than this is told the whole ride instead.
+RESUME_AT_MOST = 200
+
+
+class Since(NamedTuple):
+    """What a client lacks: moves of the ride, or the state of the whole ride instead."""
+
+    booking_id: int
+    moves: list[Any]
+    state: Any | None = None
 
 
 class PassengerSocket(Socket):
@@ -45,15 +59,19 @@ class PassengerSocket(Socket):
             known = None if state is None else state.booking_id
             log.info("connected", ride_id=self.ride_id, booking_id=known, guest=self.principal.is_guest)
             if state is not None:
-                self._booking_id, self._seq = state.booking_id, state.seq
-                for frame in (frames.ride_state(state), *frames.of_state(state)):
-                    await self.tell(frame)
+                await self._tell_state(state)
 
     async def frame(self, text: str) -> None:
         """One command."""
         match parse_passenger(text):
-            case Ping():
-                await self.tell(frames.pong())
+            case Ping() as ping:
+                await self.tell(frames.pong(self._seq or None))
+                if ping.seq is not None:
+                    async with self._turn:
+                        await self._tell_since(ping.seq, await in_database(self._since, ping.seq))
+            case Resume() as command:
+                async with self._turn:
+                    await self._resume(command.last_seq)
             case FindDriver() as command:
                 async with self._turn:
                     await self._find_driver(command)
@@ -84,14 +102,33 @@ class PassengerSocket(Socket):
     async def _find_driver(self, command: FindDriver) -> None:
         log.info("finding_driver", ride_id=self.ride_id, booking_id=self._booking_id)
         began = time.perf_counter()
-        for frame in await in_database(self._find_driver_now, command):
-            await self.tell(frame)
+        await self._tell_reply(await in_database(self._changed, self._find_driver_now, command))
         log.info(
             "answered", ride_id=self.ride_id, booking_id=self._booking_id, took_ms=_since_ms(began),
         )  # fmt: skip
 
-    def _find_driver_now(self, command: FindDriver) -> list[frames.Frame]:
+    async def _tell_reply(self, reply: Reply) -> None:
+        for frame in reply.told:
+            await self.tell(frame)
+        if reply.answer is not None:
+            await self.tell(reply.answer)
+
+    def _changed(self, work: Callable[[Any], Done], command: FindDriver | CancelRide) -> Reply:
+        """Do a command. What was told is noted only when it is committed, which `reply` sees to."""
         self.require_still_allowed()
+        before = self._booking_id, self._seq
+
+        def attempt() -> Done:
+            self._booking_id, self._seq = before  # a try that was taken back told nothing
+            return work(command)
+
+        try:
+            return reply(self.principal, self.ride_id, command, attempt)
+        except BaseException:
+            self._booking_id, self._seq = before
+            raise
+
+    def _find_driver_now(self, command: FindDriver) -> Done:
         passenger_id, address = self.principal.user_id, self._address()
         in_budget = spend_search(passenger_id, address)
         began = False
@@ -101,7 +138,10 @@ class PassengerSocket(Socket):
         finally:
             if in_budget and not began:
                 refund_search(passenger_id, address)  # only searches that were begun count
-        return self._answer(outcome)
+        return Done(self._answer(outcome), self._about(outcome.booking_id, outcome.seq))
+
+    def _about(self, booking_id: int, seq: int) -> frames.Frame:
+        return {"ride_id": self.ride_id, "booking_id": booking_id, "seq": seq}
 
     def _answer(self, outcome: SearchOutcome) -> list[frames.Frame]:
         """What the client is told: moves it missed, then those of this search, or the present state."""
@@ -114,7 +154,8 @@ class PassengerSocket(Socket):
         self._booking_id, self._seq = outcome.booking_id, outcome.seq
         # The last missed move may be the very message of the present state: it is not told twice.
         state = frames.of_state(queries.ride_state(outcome.booking_id))
-        return [*(frame for frame in missed if frame not in state), *state]
+        said = {(frame["type"], frame["seq"]) for frame in state}
+        return [*(frame for frame in missed if (frame["type"], frame["seq"]) not in said), *state]
 
     def _missed(self, booking_id: int, up_to: int) -> list[frames.Frame]:
         if booking_id != self._booking_id or self._seq >= up_to:
@@ -123,19 +164,25 @@ class PassengerSocket(Socket):
         return [frame for row in rows if row.seq <= up_to for frame in frames.of_event(row)]
 
     async def _cancel(self, command: CancelRide) -> None:
-        for frame in await in_database(self._cancel_now, command.reason or ""):
-            await self.tell(frame)
+        await self._tell_reply(await in_database(self._changed, self._cancel_now, command))
 
-    def _cancel_now(self, reason: str) -> list[frames.Frame]:
-        self.require_still_allowed()
+    def _cancel_now(self, command: CancelRide) -> Done:
         booking_id = self._booking_id or queries.booking_id_of(self.principal.user_id, self.ride_id)
         if booking_id is None:
             raise Refusal("no_ride")
-        seq = cancel_ride(booking_id, Actor(self.principal.user_id, ActorRole.PASSENGER), reason)
+        seq = cancel_ride(booking_id, Actor(self.principal.user_id, ActorRole.PASSENGER), command.reason or "")
         # The same again is answered with the same row, even when this client has seen it.
         after = min(self._seq, seq - 1) if booking_id == self._booking_id else seq - 1
         self._booking_id, self._seq = booking_id, seq
-        return [frame for row in queries.events_after(booking_id, after) for frame in frames.of_event(row)]
+        told = [frame for row in queries.events_after(booking_id, after) for frame in frames.of_event(row)]
+        return Done(told, self._about(booking_id, seq))
+
+    async def _resume(self, last_seq: int) -> None:
+        await in_database(self.require_still_allowed)
+        since = await in_database(self._since, last_seq)
+        if since is None:
+            raise Refusal("no_ride")
+        await self._tell_since(last_seq, since)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -145,6 +192,37 @@ class PassengerSocket(Socket):
             self._booking_id, self._seq = booking_id, row.seq
             for frame in frames.of_event(row):
                 await self.tell(frame)
+
+    def _since(self, last_seq: int) -> Since | None:
+        """What a client lacks that knows the moves up to `last_seq`; None without a ride."""
+        booking_id = self._booking_id or queries.booking_id_of(self.principal.user_id, self.ride_id)
+        if booking_id is None:
+            return None
+        if last_seq == self._seq and not queries.newer_than_told({booking_id: last_seq}):
+            return Since(booking_id, [])
+        rows = queries.events_after(booking_id, last_seq)
+        if 0 < len(rows) <= RESUME_AT_MOST:
+            return Since(booking_id, rows)
+        state = queries.ride_state(booking_id)
+        return Since(booking_id, [], None if state.seq == last_seq else state)
+
+    async def _tell_since(self, last_seq: int, since: Since | None) -> None:
+        if since is None:
+            return
+        if since.state is not None:  # too far behind, or ahead of the truth: the whole ride
+            await self._tell_state(since.state)
+            return
+        self._booking_id = since.booking_id
+        self._seq = last_seq
+        for row in since.moves:
+            self._seq = row.seq
+            for frame in frames.of_event(row):
+                await self.tell(frame)
+
+    async def _tell_state(self, state: Any) -> None:
+        self._booking_id, self._seq = state.booking_id, state.seq
+        for frame in (frames.ride_state(state), *frames.of_state(state)):
+            await self.tell(frame)
 
     def _state(self) -> Any:
         booking_id = queries.booking_id_of(self.principal.user_id, self.ride_id)

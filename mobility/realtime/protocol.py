@@ -23,11 +23,13 @@ from pydantic import (
 
 from geo.coordinates import Bounds, LatLon, bounds, looks_swapped
 from mobility.bookings.services import RideRequest
+from mobility.commands.models import COMMAND_ID
 from mobility.conf import knobs
 from mobility.dispatch.offers import RideRef
 from mobility.drivers.models import VehicleType
 from mobility.errors import Refusal
 from mobility.locations.services import ReportedPosition
+from mobility.realtime.once import answering
 
 MAX_DEPTH = 8
 RIDE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -46,11 +48,27 @@ class _Command(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, frozen=True)
 
 
+class _Act(_Command):
+    """A command that changes something. Its client may name it, and then it is done once."""
+
+    command_id: Annotated[str, Field(pattern=COMMAND_ID)] | None = None
+
+
+Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
 class Ping(_Command):
-    """Is anybody there?"""
+    """Is anybody there? `seq`: what the client has been told last, of the ride or of the driver's inbox."""
 
     type: Literal["ping"]
-    seq: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    seq: Seq | None = None
+
+
+class Resume(_Command):
+    """Tell again what came after this number of the ride."""
+
+    type: Literal["resume"]
+    last_seq: Seq
 
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
@@ -58,7 +76,7 @@ Longitude = Annotated[float, Field(ge=-180, le=180)]
 Address = Annotated[str, Field(max_length=300)]
 
 
-class FindDriver(_Command):
+class FindDriver(_Act):
     """A passenger asks for a ride. Degrees, kilometres, minutes, whole currency."""
 
     type: Literal["find_driver"]
@@ -91,7 +109,7 @@ class FindDriver(_Command):
         )
 
 
-class CancelRide(_Command):
+class CancelRide(_Act):
     """The passenger does not want the ride any more."""
 
     type: Literal["cancel_ride"]
@@ -103,20 +121,20 @@ class CancelRide(_Command):
 Reason = Annotated[str, Field(max_length=300)]
 
 
-class GoOnline(_Command):
+class GoOnline(_Act):
     """The driver takes rides from now on; `auto_accept` says whether by themselves."""
 
     type: Literal["go_online"]
     auto_accept: bool | None = None
 
 
-class GoOffline(_Command):
+class GoOffline(_Act):
     """The driver takes no more rides."""
 
     type: Literal["go_offline"]
 
 
-class _AboutRide(_Command):
+class _AboutRide(_Act):
     """Names a ride by the passenger's ride id, by the booking's number, or by both."""
 
     ride_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
@@ -226,6 +244,8 @@ class LocationUpdate(Position):
     """One position, or `updates` with several after a dead spot; the newest of them is where the driver is."""
 
     type: Literal["location_update"]
+    # Told back when the positions are taken. A repeat needs no memory: the newest wins.
+    command_id: Annotated[str, Field(pattern=COMMAND_ID)] | None = None
     latitude: Latitude | None = None  # type: ignore[assignment]
     longitude: Longitude | None = None  # type: ignore[assignment]
     updates: Annotated[list[Position], Field(min_length=1, max_length=100)] | None = None
@@ -246,17 +266,17 @@ class ResumeInbox(_Command):
     """Tell again what came after this number."""
 
     type: Literal["resume"]
-    last_inbox_seq: Annotated[int, Field(ge=0, le=2**31)]
+    last_inbox_seq: Seq
 
 
-PassengerCommand = Ping | FindDriver | CancelRide
+PassengerCommand = Ping | FindDriver | CancelRide | Resume
 DriverCommand = (
     Ping | GoOnline | GoOffline | AcceptRide | DeclineRide | RideRequestReceived | DriverArrived | StartRide
     | CompleteRide | GiveBackRide | NoShow | LocationUpdate | ResumeInbox
 )  # fmt: skip
 _PASSENGER: TypeAdapter[Any] = TypeAdapter(Annotated[PassengerCommand, Field(discriminator="type")])
 _DRIVER: TypeAdapter[Any] = TypeAdapter(Annotated[DriverCommand, Field(discriminator="type")])
-PASSENGER_TYPES = ("ping", "find_driver", "cancel_ride")
+PASSENGER_TYPES = ("ping", "find_driver", "cancel_ride", "resume")
 DRIVER_TYPES = (
     "ping", "go_online", "go_offline", "accept_ride", "decline_ride", "ride_request_received", "driver_arrived",
     "start_ride", "complete_ride", "cancel_ride", "no_show", "location_update", "resume",
@@ -282,6 +302,7 @@ def parse_driver(text: str) -> DriverCommand:
 
 def _parsed(text: str, messages: "TypeAdapter[Any]", types: tuple[str, ...], not_theirs: frozenset[str]) -> Any:
     frame = _object(text)
+    answering.set(_plain_id(frame.get("command_id")))
     kind = frame.get("type")
     if not isinstance(kind, str):
         raise Misunderstood("missing_field", "Every message needs a text field `type`.", field="type")
@@ -293,6 +314,10 @@ def _parsed(text: str, messages: "TypeAdapter[Any]", types: tuple[str, ...], not
         return messages.validate_python(frame)
     except ValidationError as invalid:
         raise _field_fault(invalid) from None
+
+
+def _plain_id(value: Any) -> str | None:
+    return value if isinstance(value, str) and re.fullmatch(COMMAND_ID, value) else None
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from mobility.people.credentials import Principal, holds, still_valid
 from mobility.realtime import auth, frames
 from mobility.realtime.database import in_database
 from mobility.realtime.limits import RecentCount, TokenBucket
+from mobility.realtime.once import answering
 from mobility.realtime.protocol import Misunderstood
 
 log = structlog.get_logger(__name__)
@@ -29,13 +30,14 @@ log = structlog.get_logger(__name__)
 CLOSE_BAD, CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_UNKNOWN = 4400, 4401, 4403, 4404
 CLOSE_NOT_READING, CLOSE_REPLACED, CLOSE_TOO_FAST = 4408, 4409, 4429
 BAD_FRAMES, BAD_FRAMES_WINDOW_S = 30, 10.0
-CLOSE_FAULT = 1011
+CLOSE_FAULT, CLOSE_FULL = 1011, 1013
 _CLOSE_CODES = {
     "unauthenticated": CLOSE_UNAUTHENTICATED,
     "forbidden": CLOSE_FORBIDDEN,
     "bad_ride_id": CLOSE_BAD,
     "bad_driver_id": CLOSE_BAD,
     "unknown_path": CLOSE_UNKNOWN,
+    "server_full": CLOSE_FULL,
 }
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -49,10 +51,13 @@ class Closed(Exception):
 class Socket(AsyncConsumer):
     """One connected client. Subclasses say what opening, a frame and a layer message mean.
 
-    `live` holds the open, authenticated sockets of this process.
+    `live` holds the open, authenticated sockets of this process, `of_user` those of each user with the oldest first,
+    and `open_now` counts all, handshakes included.
     """
 
     live: ClassVar[set["Socket"]] = set()
+    of_user: ClassVar[dict[int, dict["Socket", None]]] = {}
+    open_now: ClassVar[int] = 0
     principal: Principal
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -66,12 +71,14 @@ class Socket(AsyncConsumer):
         self._dropped = 0
         self._bad = RecentCount(BAD_FRAMES_WINDOW_S)
         await receive()  # websocket.connect
+        Socket.open_now += 1
         try:
             if await self._handshake():
                 await self._serve(receive)
         except Closed:
             pass
         finally:
+            Socket.open_now -= 1
             await self._end()
 
     # --- the handshake -------------------------------------------------------------------------------------------
@@ -83,6 +90,7 @@ class Socket(AsyncConsumer):
             return False
         await self._raw_send({"type": "websocket.accept", "subprotocol": auth.subprotocol(self.scope)})
         try:
+            _require_room()
             offered = auth.offered_credentials(self.scope)
             about = self.check_path()
             if auth.needs_database(offered):
@@ -106,8 +114,9 @@ class Socket(AsyncConsumer):
     # --- what the client says, and what others hint ------------------------------------------------------
 
     async def _serve(self, receive: Receive) -> None:
-        if not self.principal.is_guest:
-            await self.join(groups.user(self.principal.user_id or 0))
+        if self.principal.user_id is not None:
+            await self.join(groups.user(self.principal.user_id))
+            self._take_place(self.principal.user_id)
         Socket.live.add(self)
         await self._guarded(self.opened)
         while True:
@@ -115,6 +124,15 @@ class Socket(AsyncConsumer):
             if message["type"] == "websocket.disconnect":
                 return
             await self._guarded(self._frame, message)
+
+    def _take_place(self, user_id: int) -> None:
+        """Of too many sockets of one user the oldest goes: perhaps a phone that lost the network without a word."""
+        mine = Socket.of_user.setdefault(user_id, {})
+        mine[self] = None
+        while len(mine) > knobs().sockets_per_user:
+            oldest = next(iter(mine))
+            del mine[oldest]
+            oldest.heard({"type": "crowded.out"})
 
     def heard(self, message: hub.Message) -> None:
         """A hint for one of this socket's groups: dealt with in turn, beside the client's own frames."""
@@ -130,10 +148,14 @@ class Socket(AsyncConsumer):
         if message["type"] == "signed.out":
             await self.recheck()
             return
+        if message["type"] == "crowded.out":
+            log.info("crowded_out")
+            await self.close(CLOSE_REPLACED)
         async with self._turn:
             await self.hinted(message)
 
     async def _frame(self, message: dict[str, Any]) -> None:
+        answering.set(None)
         text = message.get("text")
         budget = self.budget_of(text)
         if not budget.take():
@@ -149,39 +171,52 @@ class Socket(AsyncConsumer):
         self._dropped += 1
         if self._dropped > knobs().frames_burst:
             await self.close(CLOSE_TOO_FAST)
-        await self.tell(frames.error(Refusal("too_fast")))
+        await self._tell_error(Refusal("too_fast"))
 
     async def _guarded(self, step: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run one step; whatever goes wrong becomes an `error` frame and the socket stays open."""
         try:
             await step(*args)
         except Misunderstood as fault:
-            await self.tell(frames.error(fault))
+            await self._tell_error(fault)
             if self._bad.add() > BAD_FRAMES:
                 await self.close(CLOSE_BAD)
         except Refusal as refusal:
-            await self.tell(frames.error(refusal))
+            await self._tell_error(refusal)
         except (DatabaseError, InterfaceError) as fault:
             answer = refusal_for(fault)
             if answer is None:
                 log.exception("socket_step_failed", step=step.__name__)
             else:
                 log.warning("database_refused", code=answer.code, error=type(fault).__name__)
-            await self.tell(frames.error(answer or Refusal("internal_error")))
+            await self._tell_error(answer or Refusal("internal_error"))
         except Closed:
             raise
         except Exception:
             log.exception("socket_step_failed", step=step.__name__)
-            await self.tell(frames.error(Refusal("internal_error")))
+            await self._tell_error(Refusal("internal_error"))
+
+    async def _tell_error(self, refusal: Refusal) -> None:
+        named = answering.get()
+        await self.tell(frames.error(refusal) | ({} if named is None else {"command_id": named}))
 
     async def _end(self) -> None:
         Socket.live.discard(self)
+        self._leave_place()
         for task in self._hints:
             task.cancel()
         for group in self._groups:
             await hub.leave(group, self)
         if hasattr(self, "principal"):
             self.ended()
+
+    def _leave_place(self) -> None:
+        user_id = self.principal.user_id if hasattr(self, "principal") else None
+        if user_id is not None:
+            mine = Socket.of_user.get(user_id, {})
+            mine.pop(self, None)
+            if not mine:
+                Socket.of_user.pop(user_id, None)
 
     # --- for subclasses ------------------------------------------------------------------------------------------
 
@@ -243,6 +278,12 @@ class Socket(AsyncConsumer):
         if not await in_database(still_valid, [self.principal]):
             await self.tell(frames.error(Refusal("unauthenticated", "You are logged out.")))
             await self.close(CLOSE_UNAUTHENTICATED)
+
+
+def _require_room() -> None:
+    if Socket.open_now > knobs().sockets_per_process:
+        log.warning("server_full", sockets=Socket.open_now - 1)
+        raise Refusal("server_full")
 
 
 class UnknownPath(Socket):

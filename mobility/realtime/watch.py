@@ -2,12 +2,13 @@
 
 import structlog
 
-from mobility.bookings.queries import newer_than_told
+from mobility.bookings.queries import newer_than_told, rides_of
 from mobility.dispatch.duty import renew_presence
 from mobility.drivers.queries import told_more
 from mobility.people.credentials import still_valid
 from mobility.realtime.database import in_database
 from mobility.realtime.driver import DriverSocket
+from mobility.realtime.passenger import PassengerSocket
 from mobility.realtime.socket import Closed, Socket
 
 log = structlog.get_logger(__name__)
@@ -45,7 +46,7 @@ async def keep_presence() -> None:
 
 
 async def catch_up() -> None:
-    """Tell sockets of what their hints did not: lost ones, or changes by a process that could not hint; two queries."""
+    """Tell sockets of what their hints did not: lost ones, or changes by a process that cannot hint. Three queries."""
     await _catch_up_rides()
     heard = {socket.driver_id: socket.inbox_told for socket in _drivers()}
     behind = {row.driver_id: row.inbox_seq for row in await in_database(told_more, heard)} if heard else {}
@@ -54,12 +55,24 @@ async def catch_up() -> None:
             socket.heard({"type": "driver.told", "inbox_seq": behind[socket.driver_id]})
 
 
+async def _find_first_rides() -> None:
+    """Sockets that were opened before there was a ride, whose first hint was lost."""
+    waiting = [s for s in Socket.live if isinstance(s, PassengerSocket) and s.told() is None]
+    if not waiting:
+        return
+    for row in await in_database(rides_of, [(s.principal.user_id, s.ride_id) for s in waiting]):
+        waiting[row.place - 1].heard(
+            {"type": "ride.moved", "ride_id": row.ride_id, "booking_id": row.booking_id, "seq": row.seq}
+        )
+
+
 async def _catch_up_rides() -> None:
     told: dict[int, int] = {}
     for position in (s.told() for s in Socket.live):
         if position is not None:
             booking_id, seq = position
             told[booking_id] = min(seq, told.get(booking_id, seq))
+    await _find_first_rides()
     if not told:
         return
     moved = {row.booking_id: row for row in await in_database(newer_than_told, told)}

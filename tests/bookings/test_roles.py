@@ -13,6 +13,7 @@ EXCEPTIONS = {
     "django_migrations": {"SELECT"},
     "mobility_allowed_move": {"SELECT"},
     "mobility_booking": FULL - {"DELETE"},
+    "mobility_command": FULL - {"UPDATE"},
     "mobility_driver": FULL - {"DELETE"},
     "mobility_driver_inbox": {"SELECT", "INSERT"},
     "mobility_driver_location": FULL - {"DELETE"},

@@ -34,11 +34,12 @@ async def test_the_fixed_frames_of_a_ride(server, john):
         searching = await client.ask(EXAMPLE)
         assert searching == {
             "type": "searching", "message": "Searching for available drivers...", "ride_id": "12345",
-            "booking_id": searching["booking_id"], "seq": 1,
+            "booking_id": searching["booking_id"], "seq": 1, "at": searching["at"],
         }  # fmt: skip
         assigned = await client.receive()
         assert assigned == {
             "type": "driver_assigned", "message": "Driver found!", "booking_id": searching["booking_id"], "seq": 2,
+            "at": assigned["at"],
             "driver": {"id": john.pk, "name": "John Doe", "phone": "+27123456789", "vehicle_type": "sedan",
                        "vehicle_registration": "CA 123 GP", "rating": 4.8, "latitude": -26.2041, "longitude": 28.0473},
         }  # fmt: skip

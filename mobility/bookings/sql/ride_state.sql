@@ -5,6 +5,8 @@ SELECT b.id AS booking_id, b.ride_id, b.status, b.seq,
     b.distance_m, b.duration_s, b.fare_minor, b.fare_currency, b.fare_origin, b.vehicle_type AS wanted_vehicle_type,
     b.requested_at, b.confirmed_at, b.arrived_at, b.started_at, b.completed_at, b.unfulfilled_at, b.no_show_at,
     b.cancelled_at, b.cancelled_by, b.cancellation_reason,
+    CASE b.status WHEN 'pending' THEN b.search_started_at WHEN 'unfulfilled' THEN b.unfulfilled_at
+        ELSE coalesce(b.confirmed_at, b.requested_at) END AS occurred_at,
     {{driver_card}}
 FROM mobility_booking b
 LEFT JOIN mobility_driver d ON d.id = b.driver_id

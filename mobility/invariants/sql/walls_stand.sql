@@ -3,7 +3,7 @@ SELECT 'trigger ' || tgname || ' is disabled' AS wall FROM pg_trigger
 WHERE tgrelid::regclass::text LIKE 'mobility\_%%' AND tgenabled = 'D'
 UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
-    'booking_at_commit', 'booking_binding', 'booking_guard', 'booking_offers_at_commit', 'driver_at_commit',
+    'booking_at_commit', 'booking_binding', 'booking_guard', 'booking_offers_at_commit', 'command_guard', 'driver_at_commit',
     'driver_offers_at_commit', 'driver_to_location', 'driver_user_is_fixed', 'inbox_counter',
     'inbox_counter_at_commit', 'inbox_counter_begins', 'inbox_at_commit', 'inbox_guard', 'location_follows_driver',
     'location_from_driver',
@@ -13,7 +13,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
-    'mobility_allowed_move_pkey', 'mobility_driver_inbox_pkey', 'mobility_driver_location_pkey',
+    'mobility_allowed_move_pkey', 'mobility_command_pkey', 'mobility_driver_inbox_pkey', 'mobility_driver_location_pkey',
     'mobility_driver_presence_pkey', 'mobility_ride_event_pkey', 'mobility_search_considered_pkey',
     'mobility_search_round_pkey', 'mobility_socket_ticket_pkey', 'mobility_driver_license_number_key',
     'mobility_driver_phone_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
@@ -43,7 +43,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'offer_origin_is_known', 'round_outcome_is_known',
     'offer_distance_is_sane', 'offer_pending_has_deadline', 'offer_status_is_known',
     'offer_withdrawal_has_reason', 'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
-    'considered_verdict_is_known', 'mobility_search_considered_round_check',
+    'command_id_is_plain', 'considered_verdict_is_known', 'mobility_search_considered_round_check',
     'mobility_search_round_round_check', 'user_phone_is_e164', 'user_roles_are_known',
     'user_username_is_no_other_phone', 'booking_driver_is_the_offers', 'ride_event_move_allowed'
 ]) name
@@ -56,6 +56,7 @@ SELECT 'careconnect_app may ' || privilege || ' ' || name
 FROM (VALUES
     ('mobility_allowed_move', 'INSERT'), ('mobility_allowed_move', 'UPDATE'),
     ('mobility_allowed_move', 'DELETE'), ('mobility_booking', 'DELETE'), ('mobility_booking', 'TRUNCATE'),
+    ('mobility_command', 'UPDATE'),
     ('mobility_driver', 'DELETE'), ('mobility_driver_inbox', 'UPDATE'), ('mobility_driver_inbox', 'DELETE'),
     ('mobility_driver_location', 'DELETE'), ('mobility_driver_presence', 'DELETE'),
     ('mobility_offer', 'DELETE'), ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'),
