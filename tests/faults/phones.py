@@ -25,6 +25,8 @@ TIMES = {
 STATUS = {
     "searching": "pending", "driver_assigned": "confirmed", "no_drivers": "unfulfilled", "ride_cancelled": "cancelled",
 }  # fmt: skip
+# The fixed messages that follow `ride_state`; a ride that is over has none.
+GREETED = {"searching", "driver_assigned", "no_drivers"}
 TERMINAL = {"completed", "cancelled", "no_show"}
 
 
@@ -154,7 +156,7 @@ class PassengerPhone(Phone):
             self._snapshots.append(frame)
             self._greeted_by = frame
         elif "seq" in frame and kind not in {"pong", "command_done"}:
-            if self._greeted_by is not None and frame["seq"] == self._greeted_by["seq"] and kind in STATUS:
+            if self._greeted_by is not None and frame["seq"] == self._greeted_by["seq"] and kind in GREETED:
                 self._greeted_by = None  # the fixed message of the snapshot
                 return
             self._greeted_by = None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 FROZEN_S = 0.15
 # So many bytes at most pass before the break: a handshake is some 300 each way, a frame 100 to 1,000.
-UP_BYTES, DOWN_BYTES = 2_000, 6_000
+UP_BYTES, DOWN_BYTES = 1_200, 3_000
 
 
 class Break(NamedTuple):

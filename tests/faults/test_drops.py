@@ -52,7 +52,7 @@ async def test_nobody_misses_anything_or_is_told_twice(tmp_path, make_user, make
     with serving(tmp_path, **SETTINGS) as server:
         outcome = await run(server.port, places, operator, breaks, SEED)
         print(f"{outcome.breaks} of {outcome.connections} connections broke, {len(outcome.logs)} rides")
-        assert outcome.odd == []
+        assert not outcome.odd, "\n".join(outcome.odd)
         assert "Traceback" not in server.output
     assert sum(outcome.breaks.values()) >= breaks
     assert {ride_id: log for (_, ride_id), log in outcome.logs.items()} == await in_thread(logged)
