@@ -44,6 +44,41 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
+class _Reach:
+    """Whether the database could be reached when it was tried last.
+
+    While it could not, one worker at a time tries again, and everybody else is told at once: else all who wait would
+    be answered one pool timeout after another.
+    """
+
+    def __init__(self) -> None:
+        self._away = False
+        self._trying = threading.Lock()
+
+    def connect(self) -> None:
+        """Take a connection, or raise OperationalError."""
+        if not self._away:
+            self._try()
+        elif self._trying.acquire(blocking=False):
+            try:
+                self._try()
+            finally:
+                self._trying.release()
+        else:
+            raise OperationalError("the database is away")
+
+    def _try(self) -> None:
+        try:
+            connection.ensure_connection()
+        except (OperationalError, InterfaceError):
+            self._away = True
+            raise
+        self._away = False
+
+
+_reach = _Reach()
+
+
 def _run(work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Run `work` on this worker's connection.
 
@@ -55,15 +90,17 @@ def _run(work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if now - _kept.used > KEEP_IDLE_S or now - _kept.since > KEEP_S:
         connection.close()
     fresh = connection.connection is None
-    if fresh:
-        _kept.since = now
     try:
+        if fresh:
+            _reach.connect()
+            _kept.since = now
         return work(*args, **kwargs)
     except (OperationalError, InterfaceError):
         died = connection.connection is None or connection.connection.closed
         connection.close()
         if fresh or not died:
             raise
+        _reach.connect()
         return work(*args, **kwargs)
     finally:
         _kept.used = time.monotonic()
