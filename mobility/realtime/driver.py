@@ -104,13 +104,9 @@ class DriverSocket(Socket):
         """One command."""
         command = parse_driver(text)
         if isinstance(command, Ping):
-            await self.tell(pong(self.inbox_told))
-            if command.seq is None:
-                return
+            await self._pong(command.seq)
+            return
         async with self._turn:
-            if isinstance(command, Ping):
-                await (self._tell_inbox() if command.seq == self.inbox_told else self._resume(command.seq))
-                return
             if isinstance(command, ResumeInbox):
                 await self._resume(command.last_inbox_seq)
                 return
@@ -120,6 +116,13 @@ class DriverSocket(Socket):
             await self._tell_inbox()
             if done.answer is not None:
                 await self.tell(done.answer)
+
+    async def _pong(self, seq: int | None) -> None:
+        """Answer at once; and bring a client that says what it knows up to the present."""
+        await self.tell(pong(self.inbox_told))
+        if seq is not None:
+            async with self._turn:
+                await (self._tell_inbox() if seq == self.inbox_told else self._resume(seq))
 
     async def _obeyed(self, command: Any) -> Reply:
         if not isinstance(command, AcceptRide):

@@ -101,7 +101,7 @@ async def test_is_answered_with_an_error_and_changes_nothing(server, make_driver
 @pytest.mark.parametrize("field", ["requirements", "status"])
 async def test_unknown_extra_fields_are_ignored_but_ours_never(server, field):
     async with server.ride() as client:
-        assert (await client.ask(EXAMPLE | {"payment_method": "cash", "command_id": "c1"}))["type"] == "searching"
+        assert (await client.ask(EXAMPLE | {"payment_method": "cash"}))["type"] == "searching"
         assert (await client.until("no_drivers"))["seq"] == 2
         assert (await client.ask(EXAMPLE | {field: "x"}))["type"] == "error"
 

@@ -499,7 +499,7 @@ async def test_a_driver_gives_the_ride_back_and_the_search_goes_on_without_them(
         assert (told["type"], told["reason"], told["seq"]) == ("driver_released", "flat tyre", 3)
         assert await passenger.receive() == {
             "type": "searching", "message": "Searching for available drivers...", "ride_id": "12345",
-            "booking_id": told["booking_id"], "seq": 3,
+            "booking_id": told["booking_id"], "seq": 3, "at": told["at"],
         }  # fmt: skip
         again = await other.until("ride_request")
         await other.send(about(again, "accept_ride"))
@@ -714,8 +714,11 @@ async def test_the_inbox_is_numbered_and_resumed(server, fleet):
                 numbers.append((await app.receive())["inbox_seq"])
         assert numbers == [1, 2, 3, 4, 5, 6]
         await app.send({"type": "resume", "last_inbox_seq": 3})
-        # Requests that are over are not told again, their endings are.
-        assert [(await app.receive())["inbox_seq"] for _ in range(2)] == [4, 6]
+        # A request that is over is not made again, but its number is not left out.
+        again = [await app.receive() for _ in range(3)]
+        assert [(told["inbox_seq"], told["type"]) for told in again] == [
+            (4, "ride_request_closed"), (5, "ride_request_over"), (6, "ride_request_closed"),
+        ]  # fmt: skip
         await app.quiet()
         assert (await app.ask({"type": "resume", "last_inbox_seq": 99}))["type"] == "driver_state"
 
