@@ -23,8 +23,8 @@ def impatient(tmp_path):
 async def test_who_does_not_read_is_closed_and_the_others_go_on(impatient, make_user, make_driver, ride_request):
     user = await in_thread(make_user)
     token = (await in_thread(AuthToken.objects.create, user))[1]
-    for _ in range(90):  # each search finds nobody: a log of 180 moves, some 25 KB to replay
-        await in_thread(find_driver, user.pk, "r", ride_request())
+    # Each search finds nobody: a log of 180 moves, some 25 KB to replay.
+    await in_thread(lambda: [find_driver(user.pk, "r", ride_request()) for _ in range(90)])
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", impatient.port))
