@@ -118,7 +118,8 @@ class Socket(AsyncConsumer):
             await self.join(groups.user(self.principal.user_id))
             self._take_place(self.principal.user_id)
         Socket.live.add(self)
-        await self._guarded(self.opened)
+        if not await self._guarded(self.opened):
+            await self.close(CLOSE_FAULT)  # it does not know where it stands, and a driver would not be reachable
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -173,8 +174,8 @@ class Socket(AsyncConsumer):
             await self.close(CLOSE_TOO_FAST)
         await self._tell_error(Refusal("too_fast"))
 
-    async def _guarded(self, step: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Run one step; whatever goes wrong becomes an `error` frame and the socket stays open."""
+    async def _guarded(self, step: Callable[..., Awaitable[None]], *args: Any) -> bool:
+        """Run one step; whether it went well. What goes wrong becomes an `error` frame, and the socket stays open."""
         try:
             await step(*args)
         except Misunderstood as fault:
@@ -195,6 +196,9 @@ class Socket(AsyncConsumer):
         except Exception:
             log.exception("socket_step_failed", step=step.__name__)
             await self._tell_error(Refusal("internal_error"))
+        else:
+            return True
+        return False
 
     async def _tell_error(self, refusal: Refusal) -> None:
         named = answering.get()

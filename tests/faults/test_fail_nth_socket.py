@@ -148,6 +148,43 @@ async def test_whichever_call_fails(start, who, frame, way, stage, record_proper
     assert nth > 1
 
 
+@pytest.mark.parametrize("way", [pytest.param(w, marks=[] if w == "lock timeout" else pytest.mark.slow) for w in WAYS])
+@pytest.mark.parametrize(("who", "start"), [("passenger", races.confirmed), ("driver", races.asked)])
+async def test_whichever_call_of_connecting_fails(who, start, way, stage):
+    """The app is greeted as always, and a driver then is present; or it is told why not and closed, to come again."""
+    machine, app_of, failing = await stage(start, who, way)
+    code = WAYS[way][0].code
+
+    async def connected(app):
+        told = await app.connect()
+        await app.leave()
+        return kinds(told)
+
+    async def run(nth):
+        machine.fresh()
+        with failing(nth):
+            first = await connected(app_of())
+        lines = machine.tables.take()["mobility_driver_presence"]
+        present = who == "passenger" or str(SOCKET) in {line["socket_id"] for line in lines}
+        return first, await connected(app_of()), present
+
+    await run(0)
+    *greetings, present = await run(0)
+    assert present
+    for nth in itertools.count(1):
+        told, again, present = await run(nth)
+        if machine.wire.hit is None:
+            break
+        where = (nth, machine.wire.hit, told)
+        if told[-1][0] == "closed":
+            assert [told_code for *_, told_code in told if told_code] == [code, 1011], where
+        else:
+            assert told in greetings, where
+            assert present, where
+        assert again in greetings, where
+    assert nth > 1
+
+
 @pytest.mark.parametrize("way", ["statement timeout", pytest.param("dead, kept before", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("frame", [EXAMPLE, {"type": "cancel_ride"}], ids=lambda frame: frame["type"])
 async def test_a_move_not_yet_told_is_told_by_the_answer_to_the_repeated_frame(frame, way, stage, world):
