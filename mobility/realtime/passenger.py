@@ -102,7 +102,7 @@ class PassengerSocket(Socket):
     async def _find_driver(self, command: FindDriver) -> None:
         log.info("finding_driver", ride_id=self.ride_id, booking_id=self._booking_id)
         began = time.perf_counter()
-        await self._tell_reply(await in_database(self._changed, self._find_driver_now, command))
+        await self._tell_reply(await in_database(self._find_driver_now, command))
         log.info(
             "answered", ride_id=self.ride_id, booking_id=self._booking_id, took_ms=_since_ms(began),
         )  # fmt: skip
@@ -128,17 +128,25 @@ class PassengerSocket(Socket):
             self._booking_id, self._seq = before
             raise
 
-    def _find_driver_now(self, command: FindDriver) -> Done:
+    def _find_driver_now(self, command: FindDriver) -> Reply:
         passenger_id, address = self.principal.user_id, self._address()
         in_budget = spend_search(passenger_id, address)
-        began = False
-        try:
+        began = counts = False
+
+        def find(command: Any) -> Done:
+            nonlocal began
+            began = False  # an earlier try was taken back
             outcome = find_driver(passenger_id, self.ride_id, command.request(), may_search=in_budget)
             began = outcome.new_search
+            return Done(self._answer(outcome), self._about(outcome.booking_id, outcome.seq))
+
+        try:
+            done = self._changed(find, command)
+            counts = began
         finally:
-            if in_budget and not began:
-                refund_search(passenger_id, address)  # only searches that were begun count
-        return Done(self._answer(outcome), self._about(outcome.booking_id, outcome.seq))
+            if in_budget and not counts:
+                refund_search(passenger_id, address)  # only searches that were begun, and committed, count
+        return done
 
     def _about(self, booking_id: int, seq: int) -> frames.Frame:
         return {"ride_id": self.ride_id, "booking_id": booking_id, "seq": seq}

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from knox.models import AuthToken
 
@@ -13,6 +14,7 @@ from mobility.bookings.services import SYSTEM
 from mobility.dispatch.driving import arrive_at_pickup
 from mobility.invariants.queries import broken_invariants
 from mobility.models import User
+from mobility.people import throttle
 from mobility.realtime import database, driver
 from tests.dispatch import test_interleavings as races
 from tests.faults.app import App
@@ -111,14 +113,21 @@ def kinds(frames):
     return [(f["type"], f.get("seq"), f.get("inbox_seq"), f.get("status"), f.get("code")) for f in frames]
 
 
+def searches_of(user_id):
+    """How many of the passenger's searches of this hour are counted."""
+    limit = throttle._search_limits(user_id, "127.0.0.1")[0]
+    return cache.get(throttle._counter(limit, throttle._now()), 0)
+
+
 @pytest.mark.parametrize(("start", "who", "frame", "way"), list(cases()))
-async def test_whichever_call_fails(start, who, frame, way, stage, record_property):
+async def test_whichever_call_fails(start, who, frame, way, stage, world, record_property):
     machine, app_of, failing = await stage(start, who, way)
     code = WAYS[way][0].code
 
     async def run(nth):
         """A new socket, the frame with a fault, and the same frame again; what was told, and what there is then."""
         machine.fresh()
+        cache.clear()
         app = app_of()
         assert (await app.connect())[0]["type"] == "connection_established"
         with failing(nth):
@@ -126,14 +135,14 @@ async def test_whichever_call_fails(start, who, frame, way, stage, record_proper
         again = await app.ask(frame)
         end = machine.tables.told()
         await app.leave()
-        return first, again, end
+        return first, again, end, searches_of(world.passenger)
 
     await run(0)  # the first one plans its statements
-    first, again, end = await run(0)
+    first, again, end, searches = await run(0)
     assert await in_thread(broken_invariants) == []
     ordinary = [kinds(first), kinds(again)]
     for nth in itertools.count(1):
-        failed, repeated, found = await run(nth)
+        failed, repeated, found, spent = await run(nth)
         if machine.wire.hit is None:
             break
         where = (nth, machine.wire.hit)
@@ -144,6 +153,7 @@ async def test_whichever_call_fails(start, who, frame, way, stage, record_proper
             assert kinds(failed) in ordinary, where
         assert kinds(repeated) in ordinary, where
         assert differences(found, end) == [], where
+        assert spent <= searches, where
     record_property("calls failed", nth - 1)
     assert nth > 1
 
