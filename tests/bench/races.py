@@ -136,8 +136,7 @@ def accept_script(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
     Three answers are changed, because pgbench takes single rows of numbers only: of offer_to_answer.sql whether the
     offer is closed, of lock_ride.sql whether the ride is this driver's already, of accept.sql how many drivers were
-    told (none: the accept is not valid). The service takes back the transaction of an accept that lost, which changed
-    nothing, when it has read why.
+    told (none: the accept is not valid). An accept that lost has changed nothing when it has read why; it is committed.
     """
     for name, expected in (("accept", ACCEPT), ("contested_accept", CONTESTED_ACCEPT), ("late_accept", LATE_ACCEPT)):
         if names(given[name]) != expected:
@@ -151,10 +150,10 @@ def accept_script(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     accept = pgbench.summed_up(accept, "count(*) AS told")
     script = (
         TURN
-        + f"\\set driver_id {ASKED} * :ride + :place + 1\nBEGIN;\n{answer}\n\\gset mine_\n"
-        + "\\set told 0\n\\set mine_already 0\n\\if :mine_closed\nROLLBACK;\n\\else\n\\set offer_id :mine_id\n"
+        + f"\\set driver_id {ASKED} * :ride + :place + 1\n{answer}\n\\gset mine_\n"
+        + "\\set told 0\n\\set mine_already 0\n\\if :mine_closed = 0\n\\set offer_id :mine_id\nBEGIN;\n"
         + f"{lock_ride}\n\\gset\n{lock_driver};\n{accept}\n\\gset\n"
-        + f"\\if :told > 0 or :mine_already = 1\nCOMMIT;\n\\else\n{state};\nROLLBACK;\n\\endif\n\\endif\n"
+        + f"\\if :told = 0 and :mine_already = 0\n{state};\n\\endif\nCOMMIT;\n\\endif\n"
         + WRITE_DOWN.format(
             outcome="CASE WHEN :told > 0 THEN 'won' WHEN :mine_already = 1 THEN 'again' ELSE 'lost' END"
         )
