@@ -109,19 +109,20 @@ class Fleet:
 
 
 class Stage:
-    """The cluster from its start to its end; use it in a `with` statement."""
+    """The cluster from its start to its end; use it in a `with` statement. With a port it is always on that one."""
 
-    def __init__(self, *, keep: bool) -> None:
-        self._keep = keep
+    def __init__(self, *, keep: bool, cluster: Path = CLUSTER, port: int | None = None) -> None:
+        self._keep, self._folder = keep, cluster
+        self._port = [] if port is None else ["--port", str(port)]
         self._fleets: dict[str, Fleet] = {}
         self._secret = secrets.token_urlsafe(60)
 
     def __enter__(self) -> "Stage":
-        say("starting a PostgreSQL of its own for the benches, with full durability")
+        say("starting a PostgreSQL of its own, with full durability")
         self._cluster("destroy")
         try:
-            self._cluster("start")
-            self.urls = connection_urls(CLUSTER)
+            self.start()
+            self.urls = connection_urls(self._folder)
             owner = {"DATABASE_OWNER_URL": self.urls["DATABASE_OWNER_URL"]}
             subprocess.run(
                 [sys.executable, "manage.py", "migrate", "--database", "owner", "-v", "0"],
@@ -135,10 +136,22 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._cluster("stop" if self._keep else "destroy")
 
-    def _cluster(self, verb: str) -> None:
+    def start(self) -> None:
+        """Start the cluster, again after an end it did not choose."""
+        self._cluster("start", *self._port)
+
+    def stop_at_once(self) -> None:
+        """PostgreSQL's immediate shutdown: no checkpoint, and the next start recovers."""
+        self._cluster("stop", "--immediate")
+
+    def postmaster(self) -> int:
+        """The process id of the running PostgreSQL."""
+        return int((self._folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+
+    def _cluster(self, verb: str, *options: str) -> None:
         # A session of its own: Ctrl-C is for us, and the cluster's own start or stop goes to its end.
         subprocess.run(
-            [sys.executable, ROOT / "bin" / "cluster", verb, CLUSTER],
+            [sys.executable, ROOT / "bin" / "cluster", verb, self._folder, *options],
             check=True, start_new_session=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -200,20 +213,20 @@ class Stage:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """One run at a time here, which ends orderly when it is asked to."""
+def alone(folder: Path = RESULTS) -> Iterator[None]:
+    """One run at a time in this folder, which ends orderly when it is asked to."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "lock").open("w") as lock:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BenchError("another bench run is under way here") from None
+            raise BenchError("another run is under way here") from None
         yield
 
 
@@ -311,14 +324,15 @@ def _serving(command: list[str], env: dict[str, str], port: int) -> Iterator[Ser
         process(command, env | {"PORT": str(port), "HOST": "127.0.0.1"}, stdout=log, stderr=log) as child,
     ):
         deadline = time.monotonic() + START_LIMIT_S
-        while not _answers(port):
+        while not answers_http(port):
             if child.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(f"the server does not answer; see {Path(log.name).relative_to(ROOT)}")
             time.sleep(0.1)
         yield Server(port, child.pid)
 
 
-def _answers(port: int) -> bool:
+def answers_http(port: int) -> bool:
+    """Whether a server on this loopback port answers /healthz."""
     connection = HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/healthz")
