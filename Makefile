@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races lock clean
+.PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races chaos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -49,6 +49,10 @@ bench: ## measure the hot paths, results in var/bench (ARGS=--quick)
 bench-races: ## a million contested accepts and what became of them, a quarter of an hour (ARGS=--quick)
 	@bin/setup --test
 	@$(PYTHON) -m tests.bench.races $(ARGS)
+
+chaos: ## kill parts of the service while clients ride: is anything lost? some ten minutes (ARGS="--kills 20 --seed 2")
+	@bin/setup --test
+	@$(PYTHON) -m tests.chaos $(ARGS)
 
 lock: ## write requirements*.txt anew from requirements*.in (UPGRADE=1 takes newer versions)
 	@bin/setup --test
