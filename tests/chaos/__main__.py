@@ -42,6 +42,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="of which fault strikes when, and of what people do")
     parser.add_argument("--seconds", type=float, help=f"in how many seconds (default {EVERY_S:g} for each fault)")
+    parser.add_argument(
+        "--careless",
+        action="store_true",
+        help="the control: PostgreSQL answers before it has written; must end with 1",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the database (stopped) for a look at it")
     return parser.parse_args()
 
@@ -53,20 +58,20 @@ def _count(text: str) -> int:
 
 
 def run(
-    folder: Path, *, kills: int, seed: int, seconds: float | None = None, keep: bool = False,
+    folder: Path, *, kills: int, seed: int, seconds: float | None = None, keep: bool = False, careless: bool = False,
     afterwards: Callable[[System, Outcome], None] = lambda _system, _outcome: None,
 ) -> Outcome:  # fmt: skip
     """One run; raises `BenchError` when it fails or is worth nothing. `afterwards` is called before the system ends."""
     began, seconds = time.monotonic(), kills * EVERY_S if seconds is None else seconds
-    with System(folder, keep=keep) as system:
+    with System(folder, keep=keep, careless=careless) as system:
         if "redis" not in system.targets:
             say("redis-server is not installed: no faults of Redis and of a dispatcher of its own")
-        faults = plan(seed, kills, seconds, system.targets)
+        faults = plan(seed, kills, seconds, ["postgresql"] if careless else system.targets)
         say(f"seed {seed}: {kills} faults in {seconds:.0f} s")
         outcome = asyncio.run(play(system, faults, seed))
         afterwards(system, outcome)
     facts = {
-        "seed": seed, "asked": kills, "seconds": seconds, "late_s": round(outcome.late_s, 1),
+        "seed": seed, "asked": kills, "seconds": seconds, "careless": careless, "late_s": round(outcome.late_s, 1),
         "took_s": round(time.monotonic() - began),
     }  # fmt: skip
     report.keep(outcome, folder, facts)

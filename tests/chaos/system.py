@@ -130,9 +130,13 @@ def _children(parent: int) -> Iterator[int]:
 
 
 class System:
-    """All of it, from start to end; use it in a `with` statement. `targets` by name; servers are `server 0`, ..."""
+    """All of it, from start to end; use it in a `with` statement. `targets` by name; servers are `server 0`, ...
 
-    def __init__(self, folder: Path, *, keep: bool) -> None:
+    `careless`: PostgreSQL answers before it has written, so that a kill of it loses what was answered.
+    """
+
+    def __init__(self, folder: Path, *, keep: bool = False, careless: bool = False) -> None:
+        self._careless = careless
         self.folder, self._ends = folder, ExitStack()
         self._stage = Stage(keep=keep, cluster=folder / "postgres", port=quiet_port())
         self.targets: dict[str, Daemon | Postgres] = {}
@@ -153,6 +157,11 @@ class System:
 
     def _set_up(self) -> None:
         self.fleet = self._stage.database("chaos", DRIVERS)
+        if self._careless:
+            with self.fleet.admin() as connection:
+                for setting in ("synchronous_commit = off", "wal_writer_delay = '10s'"):
+                    connection.execute(f"ALTER SYSTEM SET {setting}")
+                connection.execute("SELECT pg_reload_conf()")
         people = ["-v", f"drivers={DRIVERS}", "-v", f"passengers={PASSENGERS}"]
         script = str(Path(__file__).with_name("people.sql"))
         run(["psql", "--no-psqlrc", "--quiet", "--file", script, *people], env=libpq_env(self.fleet.admin_url))

@@ -47,6 +47,7 @@ def the_checker_is_awake(system: System, outcome: Outcome) -> None:
         assert rule in {violation.rule for violation in found}, tamper.__name__
 
 
+@pytest.mark.timeout(300)  # 40 s on a machine that has nothing else to do
 def test_three_kills_lose_nothing(tmp_path: Path) -> None:
     """Redis, a server and PostgreSQL. Afterwards the control, on the same run."""
     outcome = run(tmp_path, kills=3, seed=3, seconds=6, afterwards=the_checker_is_awake)
@@ -59,6 +60,14 @@ def test_three_kills_lose_nothing(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
     assert run(tmp_path, kills=20, seed=1).found == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_database_that_answers_before_it_has_written_is_found_out(tmp_path: Path) -> None:
+    """The control of the whole: the same clients and the same checker, and commits that a kill loses."""
+    found = run(tmp_path, kills=6, seed=1, careless=True).found
+    assert "lost" in {violation.rule for violation in found}
 
 
 @pytest.mark.parametrize("wrong", [["--kills", "0"], ["--kills", "few"], ["--nonsense"]])
