@@ -61,7 +61,10 @@ def run(
     folder: Path, *, kills: int, seed: int, seconds: float | None = None, keep: bool = False, careless: bool = False,
     afterwards: Callable[[System, Outcome], None] = lambda _system, _outcome: None,
 ) -> Outcome:  # fmt: skip
-    """One run; raises `BenchError` when it fails or is worth nothing. `afterwards` is called before the system ends."""
+    """One run. A `BenchError` when it fails, or would prove nothing where it found nothing.
+
+    `afterwards` is called before the system ends.
+    """
     began, seconds = time.monotonic(), kills * EVERY_S if seconds is None else seconds
     with System(folder, keep=keep, careless=careless) as system:
         if "redis" not in system.targets:
@@ -77,7 +80,7 @@ def run(
     report.keep(outcome, folder, facts)
     report.show(outcome)
     say(f"seed {seed}, {kills} faults, the last {outcome.late_s:.1f} s later than planned; {facts['took_s']} s in all")
-    if why := report.worthless(outcome):
+    if not outcome.found and (why := report.worthless(outcome)):
         raise BenchError(f"the run is worth nothing: {why}")
     return outcome
 

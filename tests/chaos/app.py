@@ -157,9 +157,12 @@ class App:
 
     async def _stay_connected(self) -> None:
         while True:
+            self._life = None
             with contextlib.suppress(OSError, TimeoutError, WebSocketException):
                 await self._connected(self.server)
-            self.server = self.rng.randrange(len(self.world.ports))
+            # To any of them; but not to one that has just not answered.
+            was_silent, servers = self._life is None or self._life.left, len(self.world.ports)
+            self.server = (self.server + 1) % servers if was_silent else self.rng.randrange(servers)
             await asyncio.sleep(JITTER_S * self.rng.random())
 
     async def _connected(self, server: int) -> None:

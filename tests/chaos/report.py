@@ -24,6 +24,7 @@ EXPECTED = frozenset(
         "too_far_from_pickup",
     }
 )  # fmt: skip
+SHOWN = 400  # characters of a violation on the terminal; result.json has all of it
 
 
 def recovery(outcome: Outcome) -> list[dict[str, Any]]:
@@ -118,4 +119,4 @@ def show(outcome: Outcome) -> None:
     for rule, number in Counter(violation.rule for violation in outcome.found).items():
         console.print(f"  [bold red]{rule}[/]: {number}")
         for violation in [v for v in outcome.found if v.rule == rule][:5]:
-            console.print(f"    {violation.says}", markup=False)
+            console.print(f"    {violation.says[:SHOWN]}", markup=False)
