@@ -186,7 +186,9 @@ class DriverSocket(Socket):
         if isinstance(command, GoOnline) and command.auto_accept:
             with suppress(Refusal):  # over in this moment
                 duty.take_open_request(self.driver_id)
-        return driver_frames.driver_state(*read_state(self.driver_id))
+        state, ride, request = read_state(self.driver_id)
+        # Numbered by what this socket was told: the inbox from there on follows this frame.
+        return driver_frames.driver_state(state._replace(inbox_seq=self.inbox_told), ride, request)
 
     def _accept(self, ref: RideRef) -> Done:
         booking_id = offers.accept_offer(self.driver_id, ref)
