@@ -55,6 +55,10 @@ class Passenger(App):
             dropoff_latitude=MIDDLE[0] + 0.1, dropoff_longitude=MIDDLE[1] + 0.1, **how,
         )  # fmt: skip
 
+    def wish(self) -> dict[str, str]:
+        """Now and then a vehicle that nobody has, so that a search finds nobody and is begun again."""
+        return {"vehicle_type": "ambulance"} if self.rng.random() < 0.15 else {}
+
     async def cancel(self) -> Any:
         """Call it off."""
         return await self.command("cancel_ride", self.ride, mark="reason")
@@ -69,7 +73,7 @@ class Passenger(App):
             patience_s = WAITS_S
         if self.status == "unfulfilled" and not self.world.closing and self.rng.random() < 0.6:
             await asyncio.sleep(self.rng.uniform(0.2, 1.0))
-            if (await self.find()).outcome == "ok":
+            if (await self.find(**self.wish())).outcome == "ok":
                 await self.see_it_through()
 
     def view(self) -> View:
@@ -83,7 +87,7 @@ async def travel(world: World, who: int, rng: random.Random, apps: dict[int, Pas
     while not world.closing:
         number += 1
         app = await _next_app(apps, Passenger(world, who, f"r{who}-{number}", rng))
-        op = await app.find()
+        op = await app.find(**app.wish())
         if op.outcome == "ok":
             await app.see_it_through()
         elif op.outcome == "unknown":
