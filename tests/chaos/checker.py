@@ -34,7 +34,10 @@ class Key(NamedTuple):
 
 def violations(history: History, truth: Truth) -> list[Violation]:
     """Everything that is wrong but for `not_converged`, in the order of the rules; empty when nothing is."""
-    judges = (_stored, _answers, _alone, _ended, drivers.rows, told.sequences, told.frames, _goodbyes, _recovered)
+    judges = (
+        _stored, _answers, _remembered, _alone, _ended, drivers.rows, told.sequences, told.frames, _goodbyes,
+        _recovered,
+    )  # fmt: skip
     found = [violation for judge in judges for violation in judge(history, truth)]
     return found + [Violation("invariant", broken) for broken in truth.broken]
 
@@ -127,6 +130,23 @@ def _answers(history: History, truth: Truth) -> Iterator[Violation]:
         asked = finds.get((booking.passenger_id or 0, booking.ride_id), set())
         if booking.notes not in asked:
             yield Violation("made up", f"{booking}: its words are none of those that may have been asked: {asked}")
+
+
+def _remembered(history: History, truth: Truth) -> Iterator[Violation]:
+    """The database remembers each answer that was given, word for word, and none to a command that nobody gave.
+
+    Positions are not remembered: the newest wins, however often it comes.
+    """
+    given: dict[tuple[int, str], Op] = {}
+    for op in history.ops:
+        driver = truth.drivers.get(op.who) if op.role == "driver" else None
+        given[op.who if driver is None else driver.user_id, op.command_id] = op
+    for named, op in given.items():
+        if op.answers and op.command != "location_update" and truth.answers.get(named) != op.answers[0]:
+            said = f"answered {op.answers[0]}, remembered {truth.answers.get(named)}"
+            yield Violation("lost", f"{op.role} {op.who}, {op.command} {op.command_id}: {said}")
+    for named in truth.answers.keys() - given.keys():
+        yield Violation("made up", f"{truth.answers[named]} is remembered for {named}, which nobody sent")
 
 
 def _alone(_history: History, truth: Truth) -> Iterator[Violation]:

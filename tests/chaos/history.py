@@ -170,13 +170,16 @@ class Told(NamedTuple):
 
 @dataclass
 class Truth:
-    """The database when everything has come to rest. `log` by booking, `inbox` by driver, both in order."""
+    """The database when everything has come to rest. `log` by booking, `inbox` by driver, both in order; `answers`, as
+    they are remembered, by user and command_id.
+    """
 
     bookings: dict[int, Booking] = field(default_factory=dict)
     log: dict[int, list[Row]] = field(default_factory=dict)
     offers: list[Offer] = field(default_factory=list)
     drivers: dict[int, Driver] = field(default_factory=dict)
     inbox: dict[int, list[Told]] = field(default_factory=dict)
+    answers: dict[tuple[int, str], Frame] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
 

@@ -71,6 +71,7 @@ def story() -> tuple[History, Truth]:
         log={BOOKING: log},
         offers=[Offer(1, BOOKING, DRIVER, "accepted", "asked", "", delivered=True, settled=15.0)],
         drivers={DRIVER: Driver(DRIVER, DRIVER, "available", False, 1, 2, -26.2, 28.0, 1767225600.0)},
+        answers={(o.who, o.command_id): o.answers[0] for o in history.ops if o.command != "location_update"},
         inbox={DRIVER: [Told(DRIVER, 1, "ride_request", BOOKING), Told(DRIVER, 2, "ride_assigned", BOOKING)]},
     )
     return history, truth
@@ -150,6 +151,7 @@ def inbox_with_a_gap(history: History, truth: Truth) -> None:
 def declined_in_vain(history: History, truth: Truth, *, settled: float) -> None:
     """Another driver declined and was answered at 12.1; their request ended otherwise, at `settled`."""
     history.ops.append(done(Op("driver", 2, "decline_ride", "c20", BOOKING, 12.0), booking_id=BOOKING))
+    truth.answers[2, "c20"] = history.ops[-1].answers[0]
     truth.offers.append(Offer(2, BOOKING, 2, "withdrawn", "asked", "", delivered=True, settled=settled))
     truth.drivers[2] = truth.drivers[DRIVER]._replace(id=2, user_id=2, total_rides=0)
 
@@ -181,6 +183,9 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
     "an accept that was answered is gone": (lambda h, t: t.offers.clear(), "lost"),
     "a confirmation that was answered is gone": (lambda h, t: swap(t.offers, 0, delivered=False), "lost"),
     "a decline that was answered is gone": (lambda h, t: declined_in_vain(h, t, settled=15.0), "lost"),
+    "an answer is not remembered": (lambda h, t: t.answers.pop((PASSENGER, "c1")), "lost"),
+    "another answer is remembered": (lambda h, t: t.answers.update({(DRIVER, "c5"): {"type": "error"}}), "lost"),
+    "an answer to nobody": (lambda h, t: t.answers.update({(DRIVER, "c99"): {"type": "error"}}), "made up"),
     "a booking that nobody asked for": (lambda h, t: another_booking(t, passenger_id=10, notes=""), "made up"),
     "a booking of no passenger": (lambda h, t: another_booking(t, passenger_id=None), "made up"),
     "a refused command was done": (lambda h, t: refuse(h, "start_ride"), "made up"),

@@ -22,6 +22,8 @@ _DRIVERS = """SELECT d.id, d.user_id, d.status, d.auto_accept, d.total_rides, d.
     ST_X(l.position), extract(epoch FROM l.recorded_at)::float8
     FROM mobility_driver d JOIN mobility_driver_location l ON l.driver_id = d.id"""
 _INBOX = "SELECT driver_id, seq, kind, booking_id FROM mobility_driver_inbox ORDER BY driver_id, seq"
+_ANSWERS = """SELECT split_part(principal, '.', 2)::bigint, command_id, answer FROM mobility_command
+    WHERE principal LIKE 'user.%'"""
 _UNDER_WAY = """SELECT (SELECT count(*) FROM mobility_booking WHERE status IN ('pending', 'confirmed', 'in_progress'))
     + (SELECT count(*) FROM mobility_offer WHERE status = 'pending')"""
 
@@ -40,6 +42,7 @@ def read(fleet: Fleet) -> Truth:
             {b.id: b for b in map(Booking._make, connection.execute(_BOOKINGS))}, dict(log),
             [Offer._make(row) for row in connection.execute(_OFFERS)],
             {d.id: d for d in map(Driver._make, connection.execute(_DRIVERS))}, dict(inbox),
+            {(user, command_id): answer for user, command_id, answer in connection.execute(_ANSWERS)},
         )  # fmt: skip
 
 
