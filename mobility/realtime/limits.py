@@ -17,14 +17,14 @@ class TokenBucket:
         self._per_s, self._burst = per_s, burst
         self._level, self._filled_at = burst, time.monotonic()
 
-    def take(self) -> bool:
-        """Whether one more is within the limit; if so it is counted."""
+    def take(self, count: int = 1) -> bool:
+        """Whether so many more are within the limit; if so they are counted."""
         now = time.monotonic()
         self._level = min(self._burst, self._level + (now - self._filled_at) * self._per_s)
         self._filled_at = now
-        if self._level < 1:
+        if self._level < count:
             return False
-        self._level -= 1
+        self._level -= count
         return True
 
     @property

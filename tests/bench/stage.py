@@ -311,7 +311,7 @@ def serve_options() -> list[str]:
     words = text.replace("\\\n", " ").split()
     options = [part for at, word in enumerate(words) if word.startswith(("--ws", "--timeout"))
                for part in words[at : at + 2]]  # fmt: skip
-    if "websockets-sansio" not in options:
+    if "config.wire:WebSocket" not in options:
         raise BenchError("bin/serve no longer names its options as tests/bench/stage.py expects")
     return options
 
