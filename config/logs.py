@@ -69,7 +69,8 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
                 "stream": "ext://sys.stdout",
                 "formatter": "lines",
                 "filters": ["mask_paths"],
-            }
+            },
+            "nowhere": {"class": "logging.NullHandler"},
         },
         "root": {"handlers": ["out"], "level": others},
         "loggers": {
@@ -77,8 +78,9 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
             name: {"handlers": ["out"], "level": others, "propagate": False}
             for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "django.server")
         }
-        # A wrong Host header is answered 400; the traceback would only quote the stranger.
-        | {"django.security.DisallowedHost": {"handlers": [], "propagate": False}}
+        # A wrong Host header is answered 400; the traceback would only quote the stranger. A handler that does nothing,
+        # because without any Python's last resort prints it.
+        | {"django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False}}
         | {name: {"level": level} for name in ("config", "geo", "mobility")},
     }
 

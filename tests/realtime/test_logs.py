@@ -95,3 +95,12 @@ def test_an_error_is_logged_without_the_values_it_quotes():
 )
 def test_paths_are_masked(line, expected):
     assert masked(line) == expected
+
+
+async def test_a_wrong_host_is_answered_and_leaves_no_traceback(server):
+    before = len(server.output)
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"{server.http}/healthz", headers={"Host": "canary.example"})
+    assert answer.status_code == 400
+    assert "Traceback" not in server.output[before:]
+    assert "canary" not in server.output[before:]
