@@ -9,7 +9,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from mobility.conf import knobs
@@ -84,6 +84,7 @@ class Http(HttpToolsProtocol):
 
     _due: asyncio.TimerHandle | None = None
     _head_bytes: int | None = None  # None: no head is awaited
+    _answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Await the first request."""
@@ -123,9 +124,20 @@ class Http(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing to wait for any more."""
+        """Nothing to wait for any more, and nobody to answer.
+
+        With several requests in a row uvicorn tells only the newest of them, and the one that is being answered fails
+        with an error when it writes.
+        """
         self._stop_waiting()
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _await_head(self) -> None:
         self._head_bytes = 0

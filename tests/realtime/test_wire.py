@@ -161,3 +161,17 @@ async def test_requests_in_time_are_served_on_one_connection(http_port):
         for _ in range(3):
             assert (await http.get(f"http://127.0.0.1:{http_port}/")).text == "hi"
             await asyncio.sleep(0.2)  # between requests uvicorn's own patience counts
+
+
+async def test_whoever_sends_two_requests_and_leaves_is_no_error_of_ours(server):
+    """Against the real server, because asyncio's own transport forgives what uvloop's does not."""
+    before = len(server.output)
+    for n in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
+        await asyncio.sleep(n / 5_000)
+        writer.transport.abort()
+    async with server.ride() as client:
+        await client.quiet()
+    await asyncio.sleep(0.2)  # the answers come when nobody is there
+    assert "Exception in ASGI application" not in server.output[before:]
