@@ -46,9 +46,9 @@ async def play(system: System, faults: list[Fault], seed: int) -> Outcome:
     try:
         await players.begin()
         probes_s, late_s = await players.endure(system, faults)
-        await players.go_home(system)
+        hanging = await players.go_home(system)
         early = await _converged(system, players, world.history)
-        await players.ask_and_vanish()
+        hanging += await players.ask_and_vanish()
     except BaseException:
         world.history.keep(system.folder / "history.jsonl")
         raise
@@ -60,8 +60,9 @@ async def play(system: System, faults: list[Fault], seed: int) -> Outcome:
     found.broken = await _in_thread(truth.broken_invariants, system.env)
     history = world.history
     return Outcome(
-        history, found, [*violations(history, found), *early], next_bookings(history), probes_s, dict(world.errors),
-        dict(world.strays), late_s, system.fleet.one("SELECT version() || ', PostGIS ' || postgis_lib_version()"),
+        history, found, [*violations(history, found), *hanging, *early], next_bookings(history), probes_s,
+        dict(world.errors), dict(world.strays), late_s,
+        system.fleet.one("SELECT version() || ', PostGIS ' || postgis_lib_version()"),
     )  # fmt: skip
 
 
@@ -116,6 +117,7 @@ class _Players:
         self._apps: dict[int, Passenger] = {}
         self._working: list[asyncio.Task[None]] = []
         self._travelling: list[asyncio.Task[None]] = []
+        self._patience_s = GO_HOME_S
 
     async def begin(self) -> None:
         """Open the drivers' apps, and have everybody do what they do."""
@@ -163,30 +165,37 @@ class _Players:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise BenchError(f"a client failed: {error!r}") from error
 
-    async def go_home(self, system: System) -> None:
-        """No new rides; those under way are driven to their end. Then drivers rest, still connected."""
+    async def go_home(self, system: System) -> list[Violation]:
+        """No new rides; those under way are driven to their end. Then drivers rest, still connected. Clients that never
+        come to an end wait for something that is not there any more.
+        """
         say("the faults are over; rides under way go to their end")
         self._world.closing = True
-        await self._all(self._travelling)
-        await asyncio.gather(*(probe.sit() for probe in self._probes))
-        await _in_thread(_at_rest, system, GO_HOME_S)
+        hanging = await self._all("passengers", self._travelling)
+        hanging += await self._all("probes", [asyncio.create_task(probe.sit()) for probe in self._probes])
+        await _in_thread(_at_rest, system, self._patience_s)
         self._world.ended = True
-        await self._all(self._working)
+        return hanging + await self._all("drivers", self._working)
 
-    async def _all(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
-        done, late = await asyncio.wait(tasks, timeout=GO_HOME_S)
+    async def _all(self, who: str, tasks: Iterable["asyncio.Task[Any]"]) -> list[Violation]:
+        done, late = await asyncio.wait(tasks, timeout=self._patience_s)
         self._require_alive()
         if late:
-            raise BenchError(f"{len(late)} clients of {len(done) + len(late)} did not come to an end")
+            self._patience_s = 10  # it is found out; the rest need not be waited for as long
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        never = f"{len(late)} of {len(done) + len(late)} {who} waited in vain"
+        return [Violation("left hanging", never)] if late else []
 
     def views(self) -> list[View]:
         """What everybody believes who is connected and has something to believe."""
         passengers = [app for app in self._apps.values() if app.booking_id is not None]
         return [app.view() for app in passengers if app.is_open] + [d.view() for d in self._drivers if d.is_open]
 
-    async def ask_and_vanish(self) -> None:
+    async def ask_and_vanish(self) -> list[Violation]:
         """Last requests, after which every client goes without a word."""
-        await asyncio.gather(*(probe.book() for probe in self._probes))
+        return await self._all("probes", [asyncio.create_task(probe.book()) for probe in self._probes])
 
     async def close(self) -> None:
         """Close every socket, whatever its owner was doing."""
