@@ -46,7 +46,7 @@ bench: ## measure the hot paths, results in var/bench (ARGS=--quick)
 	@bin/setup --test
 	@$(PYTHON) -m tests.bench $(ARGS)
 
-bench-races: ## a million contested accepts and what became of them, a quarter of an hour (ARGS=--quick)
+bench-races: ## a million contested accepts and what became of them, some ten minutes (ARGS=--quick)
 	@bin/setup --test
 	@$(PYTHON) -m tests.bench.races $(ARGS)
 
