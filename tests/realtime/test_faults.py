@@ -108,6 +108,7 @@ async def test_f3_a_slow_query_of_one_socket_holds_up_no_other(server, make_driv
     """More sockets wait in the database than there are workers; pings are answered while they wait."""
     driver = await in_thread(make_driver, -26.2041, 28.0473, stationary=True)
     async with server.ride("neighbour") as neighbour:
+        await neighbour.quiet()  # it has been told whether there is a ride, which is read from the table
         with psycopg.connect(admin_url) as blocker:
             blocker.execute("LOCK TABLE mobility_booking IN ACCESS EXCLUSIVE MODE")
             sockets = [await websockets.connect(f"{server.ws}/ws/ride/slow-{n}/") for n in range(12)]
