@@ -1,12 +1,19 @@
 """Commands with a `command_id` over real sockets: one effect and one answer, across repeats, sockets and servers."""
 
 import asyncio
+import json
 from uuid import uuid4
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from knox.models import AuthToken
 
+from mobility.errors import Refusal
 from mobility.models import Booking, Command, Driver, Offer, RideEvent
+from mobility.realtime.once import answering
+from mobility.realtime.passenger import PassengerSocket
+from mobility.realtime.socket import Socket
+from mobility.routing import websocket
 from tests.realtime.sync import in_thread
 from tests.realtime.test_driver import Fleet, about
 from tests.server import EXAMPLE, serving
@@ -220,3 +227,30 @@ async def test_a_taken_position_is_answered_when_it_has_an_id(server, fleet):
         await app.send(here)
         await app.quiet()
     assert await in_thread(Command.objects.count) == 0
+
+
+async def test_an_error_about_a_hint_names_no_command_of_whoever_caused_the_hint(monkeypatch):
+    """In process: a hint is heard in the context of the command that made the change."""
+    scope = {
+        "type": "websocket", "path": "/ws/ride/hinted/", "headers": [], "query_string": b"", "subprotocols": [],
+        "client": ["127.0.0.1", 1],
+    }  # fmt: skip
+    monkeypatch.setattr(PassengerSocket, "hinted", _unavailable)
+    client = ApplicationCommunicator(websocket, scope)
+    await client.send_input({"type": "websocket.connect"})
+    assert (await client.receive_output(10))["type"] == "websocket.accept"
+    assert json.loads((await client.receive_output(10))["text"])["type"] == "connection_established"
+    await client.send_input({"type": "websocket.receive", "text": '{"type": "ping"}'})
+    assert json.loads((await client.receive_output(10))["text"])["type"] == "pong"
+    (socket,) = Socket.live
+    answering.set("somebody-elses")
+    socket.heard({"type": "ride.moved", "ride_id": "hinted", "booking_id": 1, "seq": 1})
+    error = json.loads((await client.receive_output(10))["text"])
+    assert error["code"] == "unavailable"
+    assert "command_id" not in error
+    await client.send_input({"type": "websocket.disconnect", "code": 1000})
+    await client.wait(10)
+
+
+async def _unavailable(*_):
+    raise Refusal("unavailable")
