@@ -18,7 +18,7 @@ from typing import Any
 from tests.bench import accept, assign, echo, hotspot, matching, redis_peer
 from tests.bench.plan import FULL, QUICK, SEED, Plan
 from tests.bench.report import Result, console, machine, say, show_targets
-from tests.bench.stage import FLEET_SEED, RESULTS, BenchError, Disturbance, Stage, alone
+from tests.bench.stage import FLEET_SEED, RESULTS, Disturbance, Stage, exit_code
 
 BENCHES: dict[str, Callable[[Stage, Plan], Result]] = {
     "matching": matching.bench,
@@ -79,16 +79,13 @@ def _run(asked: argparse.Namespace) -> list[Result]:
 
 def main() -> int:
     """Run what was asked for."""
-    asked, began = _arguments(), time.monotonic()
-    try:
-        with alone():
-            results = _run(asked)
-    except BenchError as failure:
-        console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("Interrupted; everything it started is stopped.")
-        return 130
+    asked = _arguments()
+    return exit_code(lambda: _judged(asked))
+
+
+def _judged(asked: argparse.Namespace) -> int:
+    began = time.monotonic()
+    results = _run(asked)
     show_targets(results)
     missed = [t for r in results for t in r.targets if t.met is False]
     console.print(f"{len(missed)} of {sum(len(r.targets) for r in results)} targets missed; "

@@ -32,7 +32,7 @@ from tests.bench.stage import (
     Disturbance,
     Fleet,
     Stage,
-    alone,
+    exit_code,
     libpq_env,
     run,
 )
@@ -319,15 +319,10 @@ def _run(asked: argparse.Namespace) -> Result:
 def main() -> int:
     """Race, count, judge."""
     asked = _arguments()
-    try:
-        with alone():
-            result = _run(asked)
-    except BenchError as failure:
-        console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("Interrupted; everything it started is stopped.")
-        return 130
+    return exit_code(lambda: _judged(_run(asked)))
+
+
+def _judged(result: Result) -> int:
     show_targets([result])
     kept = all(target.met for target in result.targets)
     console.print("[green]No race was lost.[/]" if kept else "[bold red]Not as it must be: see above.[/]")

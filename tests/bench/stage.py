@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.bench.report import say
+from tests.bench.report import console, say
 from tests.environment import ROOT, connection_urls, libpq, on_database
 
 CLUSTER = ROOT / "var" / "bench-postgres"
@@ -228,6 +228,19 @@ def alone(folder: Path = RESULTS) -> Iterator[None]:
         except BlockingIOError:
             raise BenchError("another run is under way here") from None
         yield
+
+
+def exit_code(run: Callable[[], int], folder: Path = RESULTS) -> int:
+    """What a program ends with that runs alone in this folder: its own code, 1 when it failed, 130 when interrupted."""
+    try:
+        with alone(folder):
+            return run()
+    except BenchError as failure:
+        console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything it started is stopped.")
+        return 130
 
 
 def libpq_env(url: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.report import console, say
-from tests.bench.stage import BenchError, alone
+from tests.bench.stage import BenchError, exit_code
 from tests.chaos import report
 from tests.chaos.drama import Outcome, play
 from tests.chaos.faults import plan
@@ -88,15 +88,10 @@ def run(
 def main() -> int:
     """Run what was asked for."""
     asked = _arguments()
-    try:
-        with alone(FOLDER):
-            outcome = run(FOLDER, **vars(asked))
-    except BenchError as failure:
-        console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("Interrupted; everything it started is stopped.")
-        return 130
+    return exit_code(lambda: _judged(run(FOLDER, **vars(asked))), FOLDER)
+
+
+def _judged(outcome: Outcome) -> int:
     if outcome.found:
         console.print("[bold red]Not as it must be: see above.[/]")
         return 1

@@ -114,7 +114,7 @@ def test_a_deadlock_is_tried_again(committed_db, make_user, make_driver, ride_re
         other.execute("SET deadlock_timeout = '20s'")
         other.execute("UPDATE mobility_driver SET rating = 4.4 WHERE id = %s", [driver.pk])
         asked = thread.submit(lambda: _and_close(cancel_ride, booking_id, Actor(None, ActorRole.OPERATOR)))
-        _wait_until_blocked(admin_url)
+        wait_until_blocked(admin_url)
         other.execute("UPDATE mobility_booking SET notes = 'psql' WHERE id = %s", [booking_id])
         other.commit()
         assert asked.result(20) == 3
@@ -143,7 +143,7 @@ def _and_close(work, *args):
         connection.close()
 
 
-def _wait_until_blocked(admin_url: str) -> None:
+def wait_until_blocked(admin_url: str) -> None:
     with psycopg.connect(libpq(admin_url), autocommit=True) as watcher:
         for _ in range(1000):
             waiting = watcher.execute(

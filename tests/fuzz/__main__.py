@@ -29,8 +29,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.bench.report import DISTURBED, console, machine, say
-from tests.bench.stage import LOGS, ROOT, BenchError, Disturbance, Stage, alone, service
-from tests.environment import libpq
+from tests.bench.stage import LOGS, Disturbance, Stage, exit_code, service
+from tests.environment import ROOT, libpq
 from tests.fuzz.run import Ground, Outcome, Plan, run
 from tests.fuzz.verdict import answers, errors_in_log, judge, slowed_down, slower, written
 
@@ -202,15 +202,7 @@ def _end(outcome: Outcome, wrong: list[str], worthless: str) -> int:
 def main() -> int:
     """Run, judge."""
     asked = _arguments()
-    try:
-        with alone():
-            return _fuzz(asked)
-    except BenchError as failure:
-        console.print(f"[bold red]The run failed:[/] {failure}", markup=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("Interrupted; everything it started is stopped.")
-        return 130
+    return exit_code(lambda: _fuzz(asked))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.bench.report import percentile
-from tests.bench.stage import ROOT
 from tests.bench.wire import Wire, WireError
+from tests.environment import ROOT
 
 # Far from everybody the shots are about: only the neighbour's own driver is in reach.
 PLACE = (-40.32, -9.93)

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from mobility.models import Booking, Command, RideEvent
+from tests.dispatch.test_contention import wait_until_blocked
 from tests.realtime.sync import in_thread
 from tests.realtime.test_commands import again, named, told
 from tests.realtime.test_driver import Fleet, about
@@ -29,7 +30,7 @@ async def test_what_is_in_flight_is_finished_and_its_answer_kept(tmp_path, fleet
             with psycopg.connect(admin_url) as held:
                 held.execute("LOCK TABLE mobility_booking IN ACCESS EXCLUSIVE MODE")
                 await client.send(find)
-                await in_thread(_until_somebody_waits, admin_url)
+                await in_thread(wait_until_blocked, admin_url)
                 first.process.send_signal(signal.SIGTERM)
                 assert await client.close_code() == 1012
                 held.rollback()
@@ -46,19 +47,6 @@ async def test_what_is_in_flight_is_finished_and_its_answer_kept(tmp_path, fleet
             await client.send(find)
             assert (await told(client))[-1]["type"] == "command_done"
     assert await in_thread(Booking.objects.count) == 1
-
-
-def _until_somebody_waits(admin_url):
-    with psycopg.connect(admin_url, autocommit=True) as watcher:
-        for _ in range(500):
-            row = watcher.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND datname = current_database() AND query LIKE '%mobility_booking%' AND usename = 'careconnect_app'"
-            ).fetchone()
-            if row != (0,):
-                return
-            watcher.execute("SELECT pg_sleep(0.01)")
-    raise AssertionError("nobody came to wait for the lock")
 
 
 async def test_a_restart_under_load_loses_nothing(tmp_path, fleet):
