@@ -61,6 +61,16 @@ class WebSocket(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Over. What `websockets` keeps of a connection holds itself in memory: its parser, and an error's traceback.
+
+        Without this only a full garbage collection would find it, which holds up every other socket
+        (mobility/server.py).
+        """
+        super().connection_lost(exc)
+        self.conn.parser.close()
+        self.conn.parser_exc = self.conn.handshake_exc = None
+
     def _refuse_handshake(self) -> None:
         """uvicorn leaves a request open that `websockets` can't take: too many or too long headers, or a body."""
         answer = b"".join(self.conn.data_to_send())
@@ -122,6 +132,7 @@ class Http(HttpToolsProtocol):
         """From here on it is a WebSocket's connection, which bounds itself."""
         self._stop_waiting()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # it and this object hold each other in memory
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more, and nobody to answer.

@@ -113,7 +113,7 @@ class Knobs:
     catch_up_s: float = _knob(
         5.0, "How often open sockets are compared with the database, in case a hint of a move was lost.", low=0.1
     )
-    socket_db_workers: int = _knob(8, "Threads, and so database connections, that serve sockets in one process.", low=1)
+    socket_db_workers: int = _knob(4, "Threads, and so database connections, that serve sockets in one process.", low=1)
 
 
 def read_knobs(environ: Mapping[str, str], *, demo: bool) -> Knobs:

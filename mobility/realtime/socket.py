@@ -99,10 +99,14 @@ class Socket(AsyncConsumer):
                 self.principal = auth.identify(offered, about)
             await self.admit()
         except (Refusal, DatabaseError, InterfaceError) as fault:
-            refusal = fault if isinstance(fault, Refusal) else refusal_for(fault) or Refusal("internal_error")
-            await self.tell(frames.error(refusal))
-            await self.close(_CLOSE_CODES.get(refusal.code, CLOSE_FAULT))
+            # Not held by a name of this frame, which its traceback holds: the two would keep the socket in memory.
+            await self._refuse(fault)
         return True
+
+    async def _refuse(self, fault: Exception) -> None:
+        refusal = fault if isinstance(fault, Refusal) else refusal_for(fault) or Refusal("internal_error")
+        await self.tell(frames.error(refusal))
+        await self.close(_CLOSE_CODES.get(refusal.code, CLOSE_FAULT))
 
     def check_path(self) -> str | None:
         """The ride id the path is about, if any, or the refusal that says what is wrong with the path."""
@@ -176,6 +180,7 @@ class Socket(AsyncConsumer):
         if self._dropped > knobs().frames_burst:
             await self.close(CLOSE_TOO_FAST)
         await self._tell_error(Refusal("too_fast"))
+        await asyncio.sleep(0)
 
     async def _guarded(self, step: Callable[..., Awaitable[None]], *args: Any) -> bool:
         """Run one step; whether it went well. What goes wrong becomes an `error` frame, and the socket stays open."""
@@ -185,6 +190,7 @@ class Socket(AsyncConsumer):
             await self._tell_error(fault)
             if self._bad.add() > BAD_FRAMES:
                 await self.close(CLOSE_BAD)
+            await asyncio.sleep(0)  # else all the nonsense of one read is answered before anybody else's frame
         except Refusal as refusal:
             await self._tell_error(refusal)
         except (DatabaseError, InterfaceError) as fault:
