@@ -103,7 +103,7 @@ class Socket(AsyncConsumer):
             await self._refuse(fault)
         return True
 
-    async def _refuse(self, fault: Exception) -> None:
+    async def _refuse(self, fault: Refusal | DatabaseError | InterfaceError) -> None:
         refusal = fault if isinstance(fault, Refusal) else refusal_for(fault) or Refusal("internal_error")
         await self.tell(frames.error(refusal))
         await self.close(_CLOSE_CODES.get(refusal.code, CLOSE_FAULT))
