@@ -102,6 +102,13 @@ class Knobs:
     frames_burst: int = _knob(60, "Frames one socket may send at once.", low=1)
     positions_per_s: float = _knob(2.0, "Position frames a second one driver may send for long.", low=0.1)
     positions_burst: int = _knob(60, "Position frames one driver may send at once.", low=1)
+    position_accuracy_m: float = _knob(
+        200.0, "A position whose device says it may be farther off than this is not taken.", low=1
+    )
+    position_late_hours: int = _knob(
+        24, "How late a position may come, for example after a dead spot; older ones are not taken.", low=1
+    )
+    position_keep_days: int = _knob(30, "How long positions of the past are kept, in whole days (UTC).", low=2)
     sockets_per_user: int = _knob(
         5, "Open sockets of one user in one process; the oldest is closed (4409) for a newer one.", low=1
     )

@@ -29,6 +29,7 @@ ANSWERS: dict[str, Answer] = {
     "bad_driver_id": Answer("A driver is named by their number or their phone number.", 400),
     "coordinates_swapped": Answer("Latitude and longitude seem to be exchanged.", 400),
     "implausible_distance": Answer("The distance does not fit the two places.", 400),
+    "position_dropped": Answer("A position was not taken.", 422),
     "invalid_parameter": Answer("A query parameter cannot be used.", 400),
     "invalid_request": Answer("The request cannot be used.", 400),
     "command_id_reused": Answer("This command_id already stands for another command.", 409),

@@ -15,12 +15,15 @@ from mobility.delivery import background, hub
 from mobility.dispatch.demo import drive_demo
 from mobility.dispatch.dispatcher import TICK_S, forget_old_explanations, sweep
 from mobility.dispatch.services import warm_up
+from mobility.locations import ingest
+from mobility.locations.partitions import keep_partitions
 from mobility.realtime.database import in_database
 from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials
 
 log = structlog.get_logger(__name__)
 DEMO_TICK_S = 0.5
 REDIS_TICK_S = 2.0
+POSITIONS_WITHIN_S = 5.0
 TIDY_TICK_S = 600.0
 FULL_COLLECTION_TICK_S = 300.0
 NEVER = 2**31 - 1
@@ -34,6 +37,8 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     hub.attach(loop)
     background.attach(lambda work, *args: loop.call_soon_threadsafe(_in_background, work, *args))
     await _warm_up()
+    await _logged(keep_partitions)
+    ingest.start()
     _spare_the_collector()
     loops = [
         asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s)),
@@ -53,6 +58,7 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     for task in loops:
         task.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
+    ingest.stop(POSITIONS_WITHIN_S)  # no sockets any more: nobody is held up
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -84,6 +90,7 @@ async def _sweep_tick() -> None:
 async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
     await in_database(forget_old_commands)
+    await in_database(keep_partitions)
 
 
 async def _demo_tick() -> None:

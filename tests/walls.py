@@ -56,6 +56,14 @@ def _no_position(*cases: str) -> tuple[str, ...]:
     return _guards(*(f"test_a_position_that_cannot_be_is_refused[{case}]" for case in cases))
 
 
+def _history(*tests: str) -> tuple[str, ...]:
+    return _in("locations/test_history", *tests)
+
+
+def _no_past(*cases: str) -> tuple[str, ...]:
+    return _history(*(f"test_a_wrong_position_is_refused[{case}]" for case in cases))
+
+
 def _no_driver(case: str) -> tuple[str, ...]:
     return _guards(f"test_a_driver_that_cannot_be_is_refused[{case}]")
 
@@ -228,6 +236,18 @@ CHECKS = {
             *_offers("test_a_withdrawal_says_why[none]", "test_a_withdrawal_says_why[unknown]"),
         ),
     },
+    "mobility_position": {
+        "position_on_earth": _no_past(
+            "position-position_on_earth0", "position-position_on_earth1", "position-position_on_earth2"
+        ),
+        "position_not_from_the_future": _no_past("recorded_at-position_not_from_the_future"),
+        "position_heading_in_circle": _no_past(
+            "heading-position_heading_in_circle0", "heading-position_heading_in_circle1"
+        ),
+        "position_speed_is_sane": _no_past("speed-position_speed_is_sane0", "speed-position_speed_is_sane1"),
+        "position_accuracy_is_sane": _no_past("accuracy_m-position_accuracy_is_sane"),
+        "position_door_is_known": _no_past("door-position_door_is_known"),
+    },
     "mobility_ride_event": {
         "mobility_ride_event_seq_check": _no_log_row("-1--pending-ride_requested-mobility_ride_event_seq_check"),
         "ride_event_seq_from_1": _no_log_row("0--pending-ride_requested-ride_event_seq_from_1"),
@@ -261,6 +281,7 @@ PRIMARY_KEYS = {
     "mobility_driver_inbox": {"mobility_driver_inbox_pkey": _inbox("test_a_row_out_of_order_is_refused[again]")},
     "mobility_driver_location": {"mobility_driver_location_pkey": _guards("test_a_driver_has_one_position")},
     "mobility_driver_presence": {"mobility_driver_presence_pkey": _inbox("test_a_driver_is_present_once")},
+    "mobility_position": {"mobility_position_pkey": _history("test_a_position_is_kept_once")},
     "mobility_ride_event": {
         "mobility_ride_event_pkey": _no_log_row("2-pending-confirmed-driver_assigned-mobility_ride_event_pkey")
     },
@@ -454,6 +475,8 @@ RULES = {
         "offer_accepted_is_bound": (*_ACCEPTED_BINDS, *_RIDE_GIVEN_BACK),
         "offer_only_to_free_driver": _ASKED_WHEN_AWAY,
     },
+    "mobility_drop_position_days": {"position_last_days_stay": _history("test_the_last_days_are_never_dropped")},
+    "mobility_make_position_days": {"position_days_are_few": _history("test_nobody_makes_days_without_end")},
     "mobility_ride_event_at_commit": {"booking_move_is_logged": _NO_MOVE},
     "mobility_ride_event_guard": {
         "ride_event_append_only": _in(
@@ -474,6 +497,7 @@ NO_GRANT = {
     "mobility_driver_location": ("DELETE",),
     "mobility_driver_presence": ("DELETE",),
     "mobility_offer": ("DELETE",),
+    "mobility_position": ("UPDATE", "DELETE"),
     "mobility_ride_event": ("UPDATE", "DELETE"),
     "mobility_search_considered": ("UPDATE",),
     "mobility_search_round": ("UPDATE",),
@@ -521,6 +545,8 @@ SELECT CASE contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign-key' WHEN 'p' T
     || ':' || conname
 FROM pg_constraint
 WHERE conrelid::regclass::text LIKE 'mobility\\_%' AND contype <> 't'
+    -- What a partition has, it has from its table.
+    AND NOT EXISTS (SELECT FROM pg_class WHERE oid = conrelid AND relispartition)
     AND NOT (contype = 'f' AND conname LIKE '%\\_fk\\_%')
     AND NOT (contype = 'p' AND pg_get_constraintdef(oid) = 'PRIMARY KEY (id)')
 UNION ALL
@@ -533,6 +559,7 @@ WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'mobility\\_%'
 UNION ALL
 SELECT 'grant:' || relname || ':' || privilege FROM pg_class, unnest(ARRAY{list(PRIVILEGES)}) privilege
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname LIKE 'mobility\\_%'
+    AND NOT relispartition
     AND NOT has_table_privilege('{APPLICATION}', pg_class.oid, privilege)
 """
 _FUNCTIONS = """

@@ -1,4 +1,4 @@
-"""Where drivers are now: one narrow row a driver, rewritten by every position."""
+"""Where drivers are now, one narrow row a driver that every position rewrites; and where they were."""
 
 from django.contrib.gis.db import models
 from django.contrib.postgres.indexes import GistIndex
@@ -56,3 +56,24 @@ class DriverLocation(models.Model):
 
     def __str__(self) -> str:
         return f"driver {self.driver_id} at {self.position.y:.5f}, {self.position.x:.5f}"
+
+
+class Position(models.Model):
+    """One position of the past. The table is partitioned by day and belongs to sql/history_v1.sql."""
+
+    pk = models.CompositePrimaryKey("driver_id", "recorded_at")
+    driver_id = models.BigIntegerField()
+    recorded_at = models.DateTimeField(help_text="By the driver's device.")
+    received_at = models.DateTimeField(help_text="By the database's clock.")
+    position = models.PointField(srid=4326, spatial_index=False)
+    heading = models.FloatField(null=True, help_text="Degrees clockwise from true north.")
+    speed = models.FloatField(null=True, help_text="Metres per second.")
+    accuracy_m = models.FloatField(null=True, help_text="Metres, as the device says.")
+    door = models.CharField(max_length=16, help_text="How it came in: socket, driver, fleet or tracker.")
+
+    class Meta:
+        managed = False
+        db_table = "mobility_position"
+
+    def __str__(self) -> str:
+        return f"driver {self.driver_id} at {self.recorded_at}"

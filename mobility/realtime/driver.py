@@ -1,6 +1,9 @@
 """The driver's socket: /ws/driver/<driver_id>/. It authorises, parses, calls one service and replies."""
 
+import asyncio
 import re
+from collections import Counter
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +19,8 @@ from mobility.dispatch.inbox import AT_ONCE, inbox_after, read_state, ride_of_of
 from mobility.dispatch.offers import RideRef
 from mobility.drivers.queries import own_driver
 from mobility.errors import Refusal
-from mobility.locations.services import report_positions
+from mobility.locations import ingest
+from mobility.locations.fixes import SENTENCES, Drop
 from mobility.realtime import auth, driver_frames
 from mobility.realtime.database import in_database
 from mobility.realtime.frames import Frame, command_done, pong
@@ -44,6 +48,7 @@ log = structlog.get_logger(__name__)
 DRIVER_ID = re.compile(r"\+?[0-9]{1,19}\Z")
 # A driver who missed more than this is told the present state instead.
 RESUME_AT_MOST = 200
+STORED_WITHIN_S = 3.0
 _accepting = TakingTurns(patience_s=0.5)
 _MOVES: dict[type, tuple[Any, str]] = {
     DriverArrived: (driving.arrive_at_pickup, "driver_arrived"),
@@ -57,6 +62,10 @@ def _about(row: Any) -> Frame:
     return {"ride_id": row.ride_id, "booking_id": row.booking_id}
 
 
+def _dropped(reason: Drop, count: int) -> Refusal:
+    return Refusal("position_dropped", SENTENCES[reason], reason=reason, dropped=count)
+
+
 class DriverSocket(Socket):
     """A driver's own and newest socket.
 
@@ -68,6 +77,7 @@ class DriverSocket(Socket):
     socket_id: UUID
     inbox_told = 0
     is_present = False
+    _stored: "Future[None] | None" = None  # done when the position told last is
 
     def check_path(self) -> None:
         """The path names a driver, by number or phone; which one is looked up once we know who is speaking."""
@@ -85,6 +95,7 @@ class DriverSocket(Socket):
         self.driver_id, self.socket_id = mine.id, uuid4()
         self._confirms = auth.subprotocol(self.scope) is not None
         self._positions = TokenBucket(knobs().positions_per_s, knobs().positions_burst)
+        self._drops_told: set[Drop] = set()
 
     async def opened(self) -> None:
         """Take the place of an older socket, greet, and tell where the driver stands. Joins first and reads after."""
@@ -106,7 +117,11 @@ class DriverSocket(Socket):
         if isinstance(command, Ping):
             await self._pong(command.seq)
             return
+        if isinstance(command, LocationUpdate):
+            await self._take_positions(command)
+            return
         async with self._turn:
+            await self._position_stored()
             if isinstance(command, ResumeInbox):
                 await self._resume(command.last_inbox_seq)
                 return
@@ -123,6 +138,40 @@ class DriverSocket(Socket):
         if seq is not None:
             async with self._turn:
                 await (self._tell_inbox() if seq == self.inbox_told else self._resume(seq))
+
+    async def _take_positions(self, command: LocationUpdate) -> None:
+        """Put them into the buffer. A credential that ended is found by a hint or the recheck, not asked each time."""
+        fixes = command.fixes(self.driver_id)
+        taken = ingest.take(fixes) if ingest.is_buffered() else await in_database(ingest.take, fixes)
+        self._stored = taken.written or self._stored
+        if command.command_id is None:
+            await self._tell_drops(taken.dropped)
+        elif taken.dropped.total() == len(fixes):
+            await self._tell_error(_dropped(*taken.dropped.most_common(1)[0]))
+        else:
+            await self._position_stored()
+            dropped = {"dropped": dict(taken.dropped)} if taken.dropped else {}
+            await self.tell(command_done(command.command_id, command.type, dropped))
+
+    async def _tell_drops(self, dropped: "Counter[Drop]") -> None:
+        """Each reason once, until positions are good again: a phone in a tunnel need not hear it every second."""
+        for reason, count in dropped.items():
+            if reason not in self._drops_told:
+                self._drops_told.add(reason)
+                await self._tell_error(_dropped(reason, count))
+        if not dropped:
+            self._drops_told.clear()
+
+    async def _position_stored(self) -> None:
+        """What comes after a position sees it."""
+        if self._stored is None or self._stored.done():
+            return
+        ingest.hurry()
+        try:
+            async with asyncio.timeout(STORED_WITHIN_S):
+                await asyncio.shield(asyncio.wrap_future(self._stored))
+        except TimeoutError:
+            raise Refusal("unavailable") from None
 
     async def _obeyed(self, command: Any) -> Reply:
         if not isinstance(command, AcceptRide):
@@ -153,10 +202,6 @@ class DriverSocket(Socket):
     def _obey(self, command: Any) -> Reply:
         """Do what a command says; what it is answered with beside the inbox."""
         self.require_still_allowed()
-        if isinstance(command, LocationUpdate):
-            report_positions(self.driver_id, command.reports())
-            named = command.command_id
-            return Reply([], None if named is None else command_done(named, command.type, {}))
         done = reply(self.principal, str(self.driver_id), command, lambda: self._do(command))
         if isinstance(command, GoOnline | GoOffline) and (done.answer is None or done.answer["type"] != "error"):
             return Reply([self._duty_changed(command)], done.answer)

@@ -6,14 +6,11 @@ fields are ignored, apart from those that only the service sets and those that w
 
 import json
 import re
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -28,7 +25,8 @@ from mobility.conf import knobs
 from mobility.dispatch.offers import RideRef
 from mobility.drivers.models import VehicleType
 from mobility.errors import Refusal
-from mobility.locations.services import ReportedPosition
+from mobility.locations.fixes import Door, Fix
+from mobility.locations.told import Latitude, Longitude, ToldPosition
 from mobility.realtime.once import answering
 
 MAX_DEPTH = 8
@@ -71,8 +69,6 @@ class Resume(_Command):
     last_seq: Seq
 
 
-Latitude = Annotated[float, Field(ge=-90, le=90)]
-Longitude = Annotated[float, Field(ge=-180, le=180)]
 Address = Annotated[str, Field(max_length=300)]
 
 
@@ -202,45 +198,7 @@ class NoShow(_AboutRide):
     type: Literal["no_show"]
 
 
-def _instant(value: Any) -> Any:
-    """An ISO 8601 text with its offset as a datetime; anything else as it is, to be refused."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-def _with_offset(at: datetime) -> datetime:
-    if at.tzinfo is None:
-        raise ValueError("a time needs its offset, for example Z")
-    return at
-
-
-Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_with_offset)]
-
-
-class Position(_Command):
-    """Where the driver is: degrees, heading clockwise from true north, metres per second, metres.
-
-    Phones say -1 for a heading or speed they do not know.
-    """
-
-    latitude: Latitude
-    longitude: Longitude
-    heading: Annotated[float, Field(ge=-1, le=360)] | None = None
-    speed: Annotated[float, Field(ge=-1, lt=1000)] | None = None
-    accuracy_m: Annotated[float, Field(ge=0, le=1e7)] | None = None
-    recorded_at: Instant | None = None
-
-    def report(self) -> ReportedPosition:
-        """As the service takes it."""
-        known_heading = self.heading is not None and self.heading >= 0
-        return ReportedPosition(
-            at=LatLon(self.latitude, self.longitude),
-            heading=self.heading % 360 if known_heading and self.heading is not None else None,
-            speed=self.speed if self.speed is not None and self.speed >= 0 else None,
-            recorded_at=self.recorded_at,
-        )
-
-
-class LocationUpdate(Position):
+class LocationUpdate(ToldPosition):
     """One position, or `updates` with several after a dead spot; the newest of them is where the driver is."""
 
     type: Literal["location_update"]
@@ -248,7 +206,7 @@ class LocationUpdate(Position):
     command_id: Annotated[str, Field(pattern=COMMAND_ID)] | None = None
     latitude: Latitude | None = None  # type: ignore[assignment]
     longitude: Longitude | None = None  # type: ignore[assignment]
-    updates: Annotated[list[Position], Field(min_length=1, max_length=100)] | None = None
+    updates: Annotated[list[ToldPosition], Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _one_or_many(self) -> Self:
@@ -257,9 +215,9 @@ class LocationUpdate(Position):
             raise ValueError("either `latitude` and `longitude`, or a list `updates`")
         return self
 
-    def reports(self) -> list[ReportedPosition]:
+    def fixes(self, driver_id: int) -> list[Fix]:
         """All of them."""
-        return [p.report() for p in self.updates] if self.updates is not None else [self.report()]
+        return [told.fix(driver_id, Door.SOCKET) for told in self.updates or [self]]
 
 
 class ResumeInbox(_Command):

@@ -19,6 +19,7 @@ EXCEPTIONS = {
     "mobility_driver_location": FULL - {"DELETE"},
     "mobility_driver_presence": FULL - {"DELETE"},
     "mobility_offer": FULL - {"DELETE"},
+    "mobility_position": {"SELECT", "INSERT"},
     "mobility_ride_event": {"SELECT", "INSERT"},
     "mobility_search_considered": FULL - {"UPDATE"},
     "mobility_search_round": FULL - {"UPDATE"},

@@ -20,7 +20,6 @@ from mobility.dispatch import dispatcher, driving, duty
 from mobility.dispatch.dispatcher import forget_old_explanations, sweep
 from mobility.dispatch.offers import RideRef, accept_offer, decline_offer, mark_delivered
 from mobility.dispatch.services import find_driver
-from mobility.locations.services import ReportedPosition, report_positions
 from mobility.models import (
     Booking,
     ConsideredDriver,
@@ -34,6 +33,7 @@ from mobility.models import (
 )
 from tests.dispatch.clock import let_pass
 from tests.dispatch.test_contention import at_once
+from tests.positions import tell
 from tests.server import ROOT
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -239,7 +239,7 @@ def test_a_driver_silent_for_two_minutes_loses_the_ride_and_the_search_goes_on(b
 
 def test_a_sign_of_life_keeps_the_ride(bound, wait, admin_url):
     let_pass(100, admin_url)
-    report_positions(bound.pk, [ReportedPosition(lat_lon(-26.3, 28.05))])
+    tell(bound.pk, lat_lon(-26.3, 28.05))
     wait(100)
     assert booking().driver_id == bound.pk
     socket = uuid4()
@@ -280,11 +280,11 @@ def test_silence_on_a_trip_alerts_operators_and_changes_nothing_else(bound, wait
     assert booking().attention_since is not None
     assert (booking().status, RideEvent.objects.count()) == (Status.IN_PROGRESS, before)
     assert "driver_silent_on_ride" in caplog.text
-    report_positions(bound.pk, [ReportedPosition(lat_lon(-26.3, 28.05))])
+    tell(bound.pk, lat_lon(-26.3, 28.05))
     wait(1790)
     wait(20)
     assert booking().attention_since is not None  # silent again since
-    report_positions(bound.pk, [ReportedPosition(lat_lon(-26.3, 28.05))])
+    tell(bound.pk, lat_lon(-26.3, 28.05))
     Booking.objects.update(due_at=Now())
     sweep()
     assert booking().attention_since is None  # heard again

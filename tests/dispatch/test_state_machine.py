@@ -41,8 +41,8 @@ from mobility.dispatch.offers import RideRef
 from mobility.dispatch.states import OFFER_MOVES, CloseReason
 from mobility.errors import Refusal
 from mobility.invariants.queries import broken_invariants
-from mobility.locations.services import ReportedPosition, report_positions
 from tests.dispatch.model import AGAIN, BOUND, LEASE_S, NEVER, OK, TERMINAL, Driver, Expect, Model, Ride
+from tests.positions import tell
 
 SEED = int(os.environ.get("STATE_MACHINE_SEED", "20250823"))
 PHASES = [Phase.generate, *([] if os.environ.get("STATE_MACHINE_SHRINK") == "no" else [Phase.shrink])]
@@ -590,8 +590,7 @@ class Rides(RuleBasedStateMachine):
         def is_there(now: float) -> None:
             d.at, d.told_at, d.stationary = place, now, False
 
-        position = ReportedPosition(lat_lon(*_at(place)))
-        self._do("report", lambda: report_positions(d.id, [position]), driver=d, effect=is_there)
+        self._do("report", lambda: tell(d.id, lat_lon(*_at(place))), driver=d, effect=is_there)
 
     # --- the operator -------------------------------------------------------------------------------------------------
 
@@ -652,7 +651,7 @@ class Rides(RuleBasedStateMachine):
         def phones() -> None:
             duty.renew_presence({d.id: socket for d, socket in sockets.items()})
             for d in moving:
-                report_positions(d.id, [ReportedPosition(lat_lon(*_at(d.at)))])
+                tell(d.id, lat_lon(*_at(d.at)))
 
         def seen(now: float) -> None:
             for d in sockets:

@@ -19,11 +19,13 @@ from mobility.dispatch.duty import connect_driver, renew_presence, take_open_req
 from mobility.dispatch.inbox import read_state
 from mobility.dispatch.offers import mark_delivered
 from mobility.invariants.queries import broken_invariants
-from mobility.locations.services import ReportedPosition, place_driver, report_positions
+from mobility.locations.ingest import write_fixes
+from mobility.locations.services import place_driver
 from mobility.models import Booking, Driver, Offer
 from tests.dispatch import test_interleavings as races
 from tests.faults.nth_call import attempt, differences
 from tests.faults.wire import DEAD, DEADLOCK, FAULTS, LOCK_TIMEOUT, LOST, STATEMENT_TIMEOUT
+from tests.positions import fix
 
 THERE, NEXT_DOOR = lat_lon(-26.2, 28.05), lat_lon(-26.2001, 28.05)
 
@@ -43,7 +45,7 @@ def swept(w):
 COMMANDS = races.COMMANDS | {
     "reconnect": lambda w: connect_driver(w.drivers[0], UUID(int=1)),
     "stay connected": lambda w: renew_presence({w.drivers[0]: UUID(int=1)}),
-    "positions": lambda w: report_positions(w.drivers[0], [ReportedPosition(THERE), ReportedPosition(NEXT_DOOR)]),
+    "positions": lambda w: write_fixes([fix(w.drivers[0], THERE), fix(w.drivers[0], NEXT_DOOR)]),
     "place": lambda w: place_driver(w.drivers[0], THERE),
     "delivered": lambda w: mark_delivered(w.drivers[0], Offer.objects.get(driver=w.drivers[0]).pk),
     "take open request": lambda w: take_open_request(w.drivers[0]),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import signal
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from knox.models import AuthToken
 from mobility.bookings.services import Actor
 from mobility.bookings.states import ActorRole
 from mobility.dispatch.services import assign_driver, cancel_ride, find_driver
-from mobility.models import Booking, Driver, DriverLocation, Offer, Presence, RideEvent
+from mobility.models import Booking, Driver, DriverLocation, Offer, Position, Presence, RideEvent
 from mobility.people.credentials import Principal, issue_ticket
 from tests.realtime.sync import in_thread
 from tests.server import EXAMPLE, Client, serving
@@ -584,8 +585,8 @@ async def test_positions_are_kept_newest_wins_and_a_reporting_driver_moves(serve
             ]}
         )  # fmt: skip
         await app.quiet()
-        await app.send({"type": "location_update", "latitude": -26.5, "longitude": 28.3, "recorded_at": older})
-        await app.quiet()
+        late = {"type": "location_update", "latitude": -26.5, "longitude": 28.3, "recorded_at": older}
+        assert (await app.ask(late | {"command_id": "late"}))["type"] == "command_done"  # stored, and those before it
     place = await in_thread(DriverLocation.objects.get)
     assert (place.position.coords, place.heading, place.speed, place.stationary) == ((28.1, -26.3), 0, 12.5, False)
 
@@ -593,7 +594,6 @@ async def test_positions_are_kept_newest_wins_and_a_reporting_driver_moves(serve
 @pytest.mark.parametrize(
     ("change", "code", "field"),
     [
-        ({"recorded_at": "2999-01-01T00:00:00Z"}, "invalid_field", "recorded_at"),
         ({"recorded_at": "2026-01-01T00:00:00"}, "invalid_field", "recorded_at"),
         ({"recorded_at": "yesterday"}, "invalid_field", "recorded_at"),
         ({"latitude": 91}, "invalid_field", "latitude"),
@@ -611,6 +611,49 @@ async def test_a_position_that_cannot_be_is_refused(server, fleet, change, code,
         told = await app.ask({"type": "location_update", "latitude": -26.3, "longitude": 28.1} | change)
         assert (told["type"], told["code"], told.get("field")) == ("error", code, field)
     assert (await in_thread(DriverLocation.objects.get)).position.coords == (28.0473, -26.2041)
+
+
+async def test_positions_that_are_dropped_are_told_once_a_reason(server, fleet):
+    driver = await fleet.driver()
+    here, cold = {"latitude": -26.3, "longitude": 28.1}, {"latitude": 0.0, "longitude": 0.0}
+    soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    async with fleet.socket(server, driver) as app:
+
+        async def tell(*updates: dict[str, Any], **more: Any) -> None:
+            await app.send({"type": "location_update", "updates": [*updates]} | more)
+
+        await tell(cold, cold, here | {"accuracy_m": 5_000.0})
+        told = [await app.receive() for _ in range(2)]
+        assert {(t["code"], t["reason"], t["dropped"]) for t in told} == {
+            ("position_dropped", "null_island", 2), ("position_dropped", "inaccurate", 1),
+        }  # fmt: skip
+        await tell(cold)
+        await app.quiet()  # known already
+        await tell(cold, here | {"recorded_at": soon})
+        assert (await app.receive())["reason"] == "from_the_future"
+        await tell(here)
+        await tell(cold)
+        assert (await app.receive())["reason"] == "null_island"  # they were good again in between
+        await tell(cold, command_id="all")
+        answer = await app.receive()
+        assert (answer["code"], answer["command_id"]) == ("position_dropped", "all")
+        await tell(cold, here, command_id="some")
+        answer = await app.receive()
+        assert (answer["type"], answer["dropped"]) == ("command_done", {"null_island": 1})
+    assert (await in_thread(DriverLocation.objects.get)).position.coords == (28.1, -26.3)
+    assert await in_thread(Position.objects.count) == 2
+
+
+async def test_positions_told_before_a_restart_are_stored(tmp_path, fleet):
+    driver = await fleet.driver()
+    with serving(tmp_path) as server:
+        async with fleet.socket(server, driver) as app:
+            await app.send({"type": "location_update", "latitude": -26.3, "longitude": 28.1})
+            await app.quiet()
+            server.process.send_signal(signal.SIGTERM)
+            assert await app.close_code() == 1012
+        server.process.wait(15)
+    assert (await in_thread(DriverLocation.objects.get)).position.coords == (28.1, -26.3)
 
 
 async def test_a_flood_of_positions_costs_no_answer(server, fleet):

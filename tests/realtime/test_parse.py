@@ -77,7 +77,8 @@ def test_a_driver_is_somewhere_on_earth(latitude, longitude):
     text = json.dumps({"type": "location_update", "latitude": latitude, "longitude": longitude})
     if -90 <= latitude <= 90 and -180 <= longitude <= 180:
         try:
-            assert parse_driver(text).reports()[0].at == (latitude, longitude)
+            told = parse_driver(text).fixes(7)[0]
+            assert (told.driver_id, told.latitude, told.longitude) == (7, latitude, longitude)
         except Misunderstood as refusal:
             assert refusal.code == "coordinates_swapped"
     else:

@@ -14,7 +14,7 @@ WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_allowed_move_pkey', 'mobility_command_pkey', 'mobility_driver_inbox_pkey', 'mobility_driver_location_pkey',
-    'mobility_driver_presence_pkey', 'mobility_ride_event_pkey', 'mobility_search_considered_pkey',
+    'mobility_driver_presence_pkey', 'mobility_position_pkey', 'mobility_ride_event_pkey', 'mobility_search_considered_pkey',
     'mobility_search_round_pkey', 'mobility_socket_ticket_pkey', 'mobility_driver_license_number_key',
     'mobility_driver_phone_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
@@ -42,7 +42,9 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'location_position_on_earth', 'location_speed_is_sane', 'mobility_offer_round_check',
     'offer_origin_is_known', 'round_outcome_is_known',
     'offer_distance_is_sane', 'offer_pending_has_deadline', 'offer_status_is_known',
-    'offer_withdrawal_has_reason', 'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
+    'offer_withdrawal_has_reason', 'position_accuracy_is_sane', 'position_door_is_known',
+    'position_heading_in_circle', 'position_not_from_the_future', 'position_on_earth', 'position_speed_is_sane',
+    'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
     'command_id_is_plain', 'considered_verdict_is_known', 'mobility_search_considered_round_check',
     'mobility_search_round_round_check', 'user_phone_is_e164', 'user_roles_are_known',
     'user_username_is_no_other_phone', 'booking_driver_is_the_offers', 'ride_event_move_allowed'
@@ -59,7 +61,8 @@ FROM (VALUES
     ('mobility_command', 'UPDATE'),
     ('mobility_driver', 'DELETE'), ('mobility_driver_inbox', 'UPDATE'), ('mobility_driver_inbox', 'DELETE'),
     ('mobility_driver_location', 'DELETE'), ('mobility_driver_presence', 'DELETE'),
-    ('mobility_offer', 'DELETE'), ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'),
+    ('mobility_offer', 'DELETE'), ('mobility_position', 'UPDATE'), ('mobility_position', 'DELETE'),
+    ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'),
     ('mobility_search_considered', 'UPDATE'), ('mobility_search_round', 'UPDATE')
 ) AS walls (name, privilege)
 WHERE has_table_privilege('careconnect_app', name, privilege)

@@ -1,0 +1,80 @@
+"""One position as a device tells it, and which ones are not taken.
+
+All four doors (the driver's socket, a driver's and a fleet's REST resource, phone trackers) come through `sift`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+from mobility.conf import knobs
+
+FUTURE_S = 60.0  # device clocks are never quite right
+NULL_ISLAND_DEG = 0.001  # a receiver without a fix says 0, 0
+
+
+class Door(StrEnum):
+    """How a position came in."""
+
+    SOCKET = "socket"
+    DRIVER = "driver"
+    FLEET = "fleet"
+    TRACKER = "tracker"
+
+
+class Drop(StrEnum):
+    """Why a position is not taken."""
+
+    FUTURE = "from_the_future"
+    TOO_OLD = "too_old"
+    NULL_ISLAND = "null_island"
+    INACCURATE = "inaccurate"
+
+
+SENTENCES = {
+    Drop.FUTURE: "A position from the future was not taken: set the device's clock.",
+    Drop.TOO_OLD: "A position that is too old was not taken.",
+    Drop.NULL_ISLAND: "The position 0, 0 was not taken: the device does not know where it is.",
+    Drop.INACCURATE: "A position was not taken because it is too inaccurate.",
+}
+
+
+class Fix(NamedTuple):
+    """A position of a driver's device.
+
+    Degrees; `recorded_at` in seconds since 1970 by the device's clock, None: when it arrived; `arrived` by this
+    process's monotonic clock; heading in degrees clockwise from true north, speed in metres per second.
+    """
+
+    driver_id: int
+    latitude: float
+    longitude: float
+    recorded_at: float | None
+    heading: float | None
+    speed: float | None
+    accuracy_m: float | None
+    door: str
+    arrived: float
+
+
+def sift(fixes: Iterable[Fix]) -> tuple[list[Fix], "Counter[Drop]"]:
+    """Those that are taken, in their order, and how many are not, by reason."""
+    now, limits = time.time(), knobs()
+    oldest, worst = now - limits.position_late_hours * 3600, limits.position_accuracy_m
+    taken: list[Fix] = []
+    dropped: Counter[Drop] = Counter()
+    for fix in fixes:
+        at = fix.recorded_at
+        if at is not None and at > now + FUTURE_S:
+            dropped[Drop.FUTURE] += 1
+        elif at is not None and at < oldest:
+            dropped[Drop.TOO_OLD] += 1
+        elif abs(fix.latitude) < NULL_ISLAND_DEG and abs(fix.longitude) < NULL_ISLAND_DEG:
+            dropped[Drop.NULL_ISLAND] += 1
+        elif fix.accuracy_m is not None and fix.accuracy_m > worst:
+            dropped[Drop.INACCURATE] += 1
+        else:
+            taken.append(fix)
+    return taken, dropped
