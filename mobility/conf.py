@@ -109,6 +109,11 @@ class Knobs:
         24, "How late a position may come, for example after a dead spot; older ones are not taken.", low=1
     )
     position_keep_days: int = _knob(30, "How long positions of the past are kept, in whole days (UTC).", low=2)
+    trackers: bool = _knob(
+        False,
+        "Let phones with a tracker app tell positions at /api/v1/track/. Their keys stand in addresses.",
+        demo=True,
+    )
     sockets_per_user: int = _knob(
         5, "Open sockets of one user in one process; the oldest is closed (4409) for a newer one.", low=1
     )

@@ -4,10 +4,10 @@ from mobility.bookings.models import Booking, RideEvent
 from mobility.commands.models import Command
 from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.drivers.models import Driver, InboxEvent, Presence
-from mobility.locations.models import DriverLocation, Position
+from mobility.locations.models import DriverLocation, LocationKey, Position
 from mobility.people.models import SocketTicket, User
 
 __all__ = [
-    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "Offer", "Position",
-    "Presence",    "RideEvent", "SearchRound", "SocketTicket", "User",
+    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "LocationKey", "Offer",
+    "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "User",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ MAX_DEPTH = 8
 
 
 class TooLarge(APIException):
-    """A body beyond MAX_BODY_BYTES."""
+    """A body beyond what its parser reads."""
 
     status_code = 413
     default_detail = f"A request body may have {MAX_BODY_BYTES // 1024} KiB."
@@ -30,12 +30,13 @@ class StrictJSONParser(parsers.BaseParser):
     """JSON as the standard has it: no NaN, no Infinity, no field twice, not too deep, not too long."""
 
     media_type = "application/json"
+    max_bytes = MAX_BODY_BYTES
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:  # noqa: ARG002
         """The value in the body; ParseError (400) or TooLarge (413)."""
-        body = stream.read(MAX_BODY_BYTES + 1)
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge
+        body = stream.read(self.max_bytes + 1)
+        if len(body) > self.max_bytes:
+            raise TooLarge(f"A request body may have {self.max_bytes // 1024} KiB here.")
         try:
             value = json.loads(
                 body.decode(), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_each_once

@@ -10,6 +10,7 @@ from mobility.dispatch.api import AssignView, BookingView, CancelView, CompleteV
 from mobility.drivers.api import MeView
 from mobility.health import healthz, readyz
 from mobility.locations.api import DriversView, DriverView
+from mobility.locations.doors import FleetLocationsView, OwnLocationsView, TrackerView
 from mobility.openapi import SchemaView
 from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
@@ -26,6 +27,9 @@ urlpatterns = [
     path("api/v1/me/", MeView.as_view(), name="me"),
     path("api/v1/drivers/", DriversView.as_view(), name="drivers"),
     path("api/v1/drivers/<int:pk>/", DriverView.as_view(), name="driver"),
+    path("api/v1/drivers/me/locations/", OwnLocationsView.as_view(), name="own-locations"),
+    path("api/v1/locations/", FleetLocationsView.as_view(), name="fleet-locations"),
+    path("api/v1/track/", TrackerView.as_view(), name="track"),
     path("api/v1/bookings/", BookingsView.as_view(), name="bookings"),
     path("api/v1/bookings/<int:pk>/", BookingView.as_view(), name="booking"),
     path("api/v1/bookings/<int:pk>/cancel/", CancelView.as_view(), name="cancel-booking"),

@@ -299,6 +299,9 @@ UNIQUE = {
         "mobility_driver_user_id_key": _guards("test_a_user_is_one_driver"),
         "mobility_driver_vehicle_registration_key": _guards("test_two_drivers_never_share[vehicle_registration]"),
     },
+    "mobility_location_key": {
+        "mobility_location_key_digest_key": _in("locations/test_doors", "test_two_keys_are_never_the_same")
+    },
     "mobility_offer": {"offer_of_ride_and_driver": _BY_OTHERS_OFFER},
     "mobility_user": {
         "mobility_user_phone_key": _guards("test_two_users_never_share[phone]"),

@@ -77,3 +77,22 @@ class Position(models.Model):
 
     def __str__(self) -> str:
         return f"driver {self.driver_id} at {self.recorded_at}"
+
+
+class LocationKey(models.Model):
+    """A key that only tells positions: a device's those of its driver, a fleet's those of every driver.
+
+    Only its digest is stored.
+    """
+
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True)
+    driver = models.ForeignKey(Driver, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "mobility_location_key"
+
+    def __str__(self) -> str:
+        return self.name

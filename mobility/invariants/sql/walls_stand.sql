@@ -16,7 +16,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_allowed_move_pkey', 'mobility_command_pkey', 'mobility_driver_inbox_pkey', 'mobility_driver_location_pkey',
     'mobility_driver_presence_pkey', 'mobility_position_pkey', 'mobility_ride_event_pkey', 'mobility_search_considered_pkey',
     'mobility_search_round_pkey', 'mobility_socket_ticket_pkey', 'mobility_driver_license_number_key',
-    'mobility_driver_phone_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
+    'mobility_driver_phone_key', 'mobility_location_key_digest_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
     'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
     'mobility_user_user_permi_user_id_permission_id_1a6936de_uniq', 'booking_one_live_per_driver',
