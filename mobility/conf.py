@@ -102,6 +102,8 @@ class Knobs:
     frames_burst: int = _knob(60, "Frames one socket may send at once.", low=1)
     positions_per_s: float = _knob(2.0, "Position frames a second one driver may send for long.", low=0.1)
     positions_burst: int = _knob(60, "Position frames one driver may send at once.", low=1)
+    eta_detour: float = _knob(1.3, "Roads are so much longer than the great circle, where no router is set.", low=1)
+    eta_speed_km_h: float = _knob(30.0, "Average speed on roads, where no router is set.", low=1)
     position_accuracy_m: float = _knob(
         200.0, "A position whose device says it may be farther off than this is not taken.", low=1
     )

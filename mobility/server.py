@@ -18,11 +18,12 @@ from mobility.dispatch.services import warm_up
 from mobility.locations import ingest
 from mobility.locations.partitions import keep_partitions
 from mobility.realtime.database import in_database
-from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials
+from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials, tell_driver_positions
 
 log = structlog.get_logger(__name__)
 DEMO_TICK_S = 0.5
 REDIS_TICK_S = 2.0
+FOLLOW_TICK_S = 1.0  # what protocol.md promises: a passenger is told where the driver is at most once a second
 POSITIONS_WITHIN_S = 5.0
 TIDY_TICK_S = 600.0
 FULL_COLLECTION_TICK_S = 300.0
@@ -44,6 +45,7 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
         asyncio.create_task(_repeat(recheck_credentials, knobs().credential_recheck_s)),
         asyncio.create_task(_repeat(catch_up, knobs().catch_up_s)),
         asyncio.create_task(_repeat(keep_presence, knobs().presence_lease_s / 3)),
+        asyncio.create_task(_repeat(tell_driver_positions, FOLLOW_TICK_S)),
         asyncio.create_task(_repeat(_collect_all, FULL_COLLECTION_TICK_S)),
     ]
     if knobs().dispatcher:

@@ -66,15 +66,25 @@ class Client:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self.positions: list[dict[str, Any]] = []
 
     async def send(self, frame: Any) -> None:
         """A frame: an object as JSON, text and bytes as they are."""
         await self.connection.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
 
     async def receive(self, within_s: float = 10) -> dict[str, Any]:
-        """The next frame."""
+        """The next frame that is an answer or a move: where the driver is comes when it comes, and into `positions`."""
         async with asyncio.timeout(within_s):
-            return json.loads(await self.connection.recv())
+            while (frame := json.loads(await self.connection.recv()))["type"] == "driver_location":
+                self.positions.append(frame)
+            return frame
+
+    async def position(self, within_s: float = 10) -> dict[str, Any]:
+        """The next frame, which must say where the driver is."""
+        async with asyncio.timeout(within_s):
+            frame = json.loads(await self.connection.recv())
+        assert frame["type"] == "driver_location", frame
+        return frame
 
     async def ask(self, frame: Any) -> dict[str, Any]:
         """Send, and the next frame."""

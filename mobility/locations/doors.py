@@ -151,6 +151,17 @@ class FleetLocationsView(PersonalView):
         return Response(answer)
 
 
+_TRACKED = [
+    OpenApiParameter("id", str, required=True, description="The device's key."),
+    OpenApiParameter("lat", float, required=True),
+    OpenApiParameter("lon", float, required=True),
+    OpenApiParameter("timestamp", str, description="Seconds or milliseconds since 1970, or ISO 8601 (UTC)."),
+    OpenApiParameter("speed", float, description="Knots."),
+    OpenApiParameter("bearing", float, description="Degrees clockwise from true north."),
+    OpenApiParameter("accuracy", float, description="Metres."),
+]
+
+
 class TrackerView(PersonalView):
     """One position of a phone that runs a tracker app, which speaks the OsmAnd protocol."""
 
@@ -161,15 +172,7 @@ class TrackerView(PersonalView):
     @documented(
         "invalid_parameter", "unauthenticated", "not_found",
         operation_id="track", tags=["locations"], summary="Where a phone with a tracker app is (OsmAnd protocol)",
-        parameters=[
-            OpenApiParameter("id", str, required=True, description="The device's key."),
-            OpenApiParameter("lat", float, required=True), OpenApiParameter("lon", float, required=True),
-            OpenApiParameter("timestamp", str, description="Seconds or milliseconds since 1970, or ISO 8601 (UTC)."),
-            OpenApiParameter("speed", float, description="Knots."),
-            OpenApiParameter("bearing", float, description="Degrees clockwise from true north."),
-            OpenApiParameter("accuracy", float, description="Metres."),
-        ],
-        responses={200: TakenBody},
+        parameters=_TRACKED, responses={200: TakenBody},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """What these apps send with every position. A dropped one is answered with 200: it need not be sent again."""
@@ -181,7 +184,14 @@ class TrackerView(PersonalView):
             raise Refusal("unauthenticated", "This key is unknown or revoked, or not a device's.")
         return Response(_store([_tracked(query).fix(driver_id, Door.TRACKER)], wait=False))
 
-    post = get
+    @documented(
+        "invalid_parameter", "unauthenticated", "not_found",
+        operation_id="track_by_post", tags=["locations"], summary="The same, for apps that POST it",
+        parameters=_TRACKED, request=None, responses={200: TakenBody},
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        """Everything stands in the query, as with GET."""
+        return self.get(request)
 
 
 def _store(fixes: Iterable[Fix], *, wait: bool = True) -> dict[str, Any]:

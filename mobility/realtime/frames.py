@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from mobility.dispatch.tracking import DriverPosition
 from mobility.errors import Refusal
 
 Frame = dict[str, Any]
@@ -35,6 +36,15 @@ def error(refusal: Refusal) -> Frame:
     if refusal.field is not None:
         frame["field"] = refusal.field
     return frame | {k: iso(v) if isinstance(v, datetime) else v for k, v in refusal.details.items()}
+
+
+def driver_location(position: DriverPosition) -> Frame:
+    """Where the driver of the ride is. Not numbered: a newer one says it all."""
+    return {
+        "type": "driver_location", "booking_id": position.booking_id, "latitude": position.at.latitude,
+        "longitude": position.at.longitude, "heading": position.heading, "speed": position.speed,
+        "recorded_at": iso(position.recorded_at), "eta_minutes": round(position.eta_s / 60, 1),
+    }  # fmt: skip
 
 
 def searching(row: Any) -> Frame:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import structlog
@@ -11,6 +12,7 @@ from mobility.bookings.services import Actor
 from mobility.bookings.states import ActorRole
 from mobility.delivery import groups
 from mobility.dispatch.services import SearchOutcome, cancel_ride, find_driver
+from mobility.dispatch.tracking import DriverPosition
 from mobility.errors import Refusal
 from mobility.people.throttle import refund_search, spend_search
 from mobility.realtime import frames
@@ -42,6 +44,8 @@ class PassengerSocket(Socket):
 
     _booking_id: int | None = None
     _seq = 0
+    _driver_at: DriverPosition | None = None  # the newest to be told, until it is
+    _driver_told: tuple[int, datetime] | None = None  # the ride and time of the position told last
 
     def check_path(self) -> str:
         """The ride id of the path."""
@@ -80,7 +84,10 @@ class PassengerSocket(Socket):
                     await self._cancel(command)
 
     async def hinted(self, message: dict[str, Any]) -> None:
-        """The log of one of the passenger's rides is longer: send what this client has not seen."""
+        """The driver has moved; or the log of one of the passenger's rides is longer: send what is not seen yet."""
+        if message["type"] == "driver.moved":
+            await self._tell_driver_position()
+            return
         if message["ride_id"] != self.ride_id:
             return
         booking_id = message["booking_id"]
@@ -88,6 +95,21 @@ class PassengerSocket(Socket):
         if booking_id < told or (booking_id == told and message["seq"] <= self._seq):
             return  # an older ride of a guest's ride id, or nothing new
         await self._catch_up(booking_id)
+
+    def driver_moved(self, position: DriverPosition) -> None:
+        """Tell where the driver is. Of several that wait, because the client reads slowly, the newest alone is told."""
+        if self._driver_told == (position.booking_id, position.recorded_at):
+            return
+        waiting, self._driver_at = self._driver_at is not None, position
+        if not waiting:
+            self.heard({"type": "driver.moved"})
+
+    async def _tell_driver_position(self) -> None:
+        position, self._driver_at = self._driver_at, None
+        # The ride has moved since: who may see the driver now, only the next look can say.
+        if position is not None and (position.booking_id, position.seq) == (self._booking_id, self._seq):
+            self._driver_told = position.booking_id, position.recorded_at
+            await self.tell(frames.driver_location(position))
 
     def told(self) -> tuple[int, int] | None:
         """The booking shown and its seq, once there is one."""

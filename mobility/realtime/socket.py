@@ -146,9 +146,8 @@ class Socket(AsyncConsumer):
         task.add_done_callback(self._hints.discard)
 
     async def _answer_hint(self, message: hub.Message) -> None:
-        answering.set(
-            None
-        )  # this task began in the context of whoever made the change, perhaps by a command with an id
+        # This task began in the context of whoever made the change, perhaps by a command with an id.
+        answering.set(None)
         with suppress(Closed):
             await self._guarded(self._hinted, message)
 

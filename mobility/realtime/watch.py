@@ -4,6 +4,7 @@ import structlog
 
 from mobility.bookings.queries import newer_than_told, rides_of
 from mobility.dispatch.duty import renew_presence
+from mobility.dispatch.tracking import driver_positions
 from mobility.drivers.queries import told_more
 from mobility.people.credentials import still_valid
 from mobility.realtime.database import in_database
@@ -53,6 +54,23 @@ async def catch_up() -> None:
     for socket in _drivers():
         if socket.driver_id in behind:
             socket.heard({"type": "driver.told", "inbox_seq": behind[socket.driver_id]})
+
+
+async def tell_driver_positions() -> None:
+    """Tell passengers whose ride is under way where their driver is. One query for all of this process.
+
+    Looking once a second, instead of sending each position to whoever might want it, is what bounds this: by rides, not
+    by positions, and what is told is always the newest.
+    """
+    following: dict[int, list[PassengerSocket]] = {}
+    for socket in Socket.live:
+        if isinstance(socket, PassengerSocket) and (told := socket.told()):
+            following.setdefault(told[0], []).append(socket)
+    if not following:
+        return
+    for position in await in_database(driver_positions, following):
+        for socket in following[position.booking_id]:
+            socket.driver_moved(position)
 
 
 async def _find_first_rides() -> None:

@@ -1,0 +1,1 @@
+"""How long it takes to drive somewhere: one interface, several engines."""

@@ -1,0 +1,36 @@
+"""The interface to routing engines, and the one that is always there: the great circle with a detour."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from geo.coordinates import LatLon
+from geo.geodesy import distance_m
+
+
+class Leg(NamedTuple):
+    """A drive from one place to another: metres and seconds, and which engine says so."""
+
+    distance_m: float
+    duration_s: float
+    engine: str
+
+
+class Router(Protocol):
+    """Knows how long drives take."""
+
+    def legs(self, origins: Sequence[LatLon], destination: LatLon) -> list[Leg]:
+        """The drive from each origin to the destination, in the origins' order. Does not fail: at worst it guesses."""
+
+
+class GreatCircle:
+    """Geodesic distance times a detour factor, at one speed in km/h: no roads, no traffic, no waiting."""
+
+    def __init__(self, *, detour: float, speed_km_h: float) -> None:
+        self._detour, self._m_s = detour, speed_km_h / 3.6
+
+    def legs(self, origins: Sequence[LatLon], destination: LatLon) -> list[Leg]:
+        """The drive from each origin to the destination."""
+        return [self._leg(self._detour * distance_m(origin, destination)) for origin in origins]
+
+    def _leg(self, metres: float) -> Leg:
+        return Leg(metres, metres / self._m_s, "great_circle")
