@@ -17,6 +17,7 @@ class Plan:
     accept_rides: int  # of one round, all passengers together
     echo_seconds: float
     idle_sockets: int
+    position_seconds: float  # of one way to write in one round
 
     @property
     def middle_size(self) -> int:
@@ -27,9 +28,10 @@ class Plan:
 FULL = Plan(
     quick=False, sizes=(10_000, 100_000, 1_000_000), rounds=3, seconds=2, haversine_queries=20, rides=1_920,
     hot_rides=1_600, accept_rides=480, echo_seconds=3, idle_sockets=1_000,
+    position_seconds=10,
 )  # fmt: skip
 QUICK = Plan(
     quick=True, sizes=(10_000, 100_000), rounds=1, seconds=1, haversine_queries=3, rides=640, hot_rides=320,
-    accept_rides=160, echo_seconds=1, idle_sockets=500,
+    accept_rides=160, echo_seconds=1, idle_sockets=500, position_seconds=3,
 )  # fmt: skip
 SEED = 20_260

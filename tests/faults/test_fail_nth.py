@@ -4,6 +4,7 @@ Every command of passengers, drivers, operators and the dispatcher, each from st
 """
 
 import itertools
+import time
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -42,10 +43,15 @@ def swept(w):
         raise failed
 
 
+def soon(w):
+    """A device's time that stays the same however often it tells its positions, and is newer than what is known."""
+    return w.__dict__.setdefault("soon", time.time() + 20)
+
+
 COMMANDS = races.COMMANDS | {
     "reconnect": lambda w: connect_driver(w.drivers[0], UUID(int=1)),
     "stay connected": lambda w: renew_presence({w.drivers[0]: UUID(int=1)}),
-    "positions": lambda w: write_fixes([fix(w.drivers[0], THERE), fix(w.drivers[0], NEXT_DOOR)]),
+    "positions": lambda w: write_fixes([fix(w.drivers[0], at, soon(w) + n) for n, at in enumerate((THERE, NEXT_DOOR))]),
     "place": lambda w: place_driver(w.drivers[0], THERE),
     "delivered": lambda w: mark_delivered(w.drivers[0], Offer.objects.get(driver=w.drivers[0]).pk),
     "take open request": lambda w: take_open_request(w.drivers[0]),

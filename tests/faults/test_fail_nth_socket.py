@@ -3,6 +3,7 @@
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -123,6 +124,8 @@ def searches_of(user_id):
 async def test_whichever_call_fails(start, who, frame, way, stage, world, record_property):
     machine, app_of, failing = await stage(start, who, way)
     code = WAYS[way][0].code
+    if frame["type"] == "location_update":  # newer than what is known, and the same when it is told again
+        frame = frame | {"recorded_at": (datetime.now(UTC) + timedelta(seconds=20)).isoformat()}
 
     async def run(nth):
         """A new socket, the frame with a fault, and the same frame again; what was told, and what there is then."""
