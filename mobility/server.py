@@ -25,6 +25,7 @@ DEMO_TICK_S = 0.5
 REDIS_TICK_S = 2.0
 FOLLOW_TICK_S = 1.0  # what protocol.md promises: a passenger is told where the driver is at most once a second
 POSITIONS_WITHIN_S = 5.0
+COUNTS_TICK_S = 60.0  # positions stored and dropped since the start, by reason
 TIDY_TICK_S = 600.0
 FULL_COLLECTION_TICK_S = 300.0
 NEVER = 2**31 - 1
@@ -46,6 +47,7 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
         asyncio.create_task(_repeat(catch_up, knobs().catch_up_s)),
         asyncio.create_task(_repeat(keep_presence, knobs().presence_lease_s / 3)),
         asyncio.create_task(_repeat(tell_driver_positions, FOLLOW_TICK_S)),
+        asyncio.create_task(_repeat(_tell_positions_counted, COUNTS_TICK_S)),
         asyncio.create_task(_repeat(_collect_all, FULL_COLLECTION_TICK_S)),
     ]
     if knobs().dispatcher:
@@ -120,6 +122,11 @@ def _spare_the_collector() -> None:
     gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, NEVER)
+
+
+async def _tell_positions_counted() -> None:
+    if ingest.counts:
+        log.info("positions", **ingest.counts)
 
 
 async def _collect_all() -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from geopy.distance import great_circle
+
 from geo.coordinates import LatLon
-from geo.geodesy import distance_m
 
 
 class Leg(NamedTuple):
@@ -23,14 +24,17 @@ class Router(Protocol):
 
 
 class GreatCircle:
-    """Geodesic distance times a detour factor, at one speed in km/h: no roads, no traffic, no waiting."""
+    """Great-circle distance times a detour factor, at one speed in km/h: no roads, no traffic, no waiting.
+
+    On the sphere, which is 0.6 % from the truth at most; the detour is a guess anyway.
+    """
 
     def __init__(self, *, detour: float, speed_km_h: float) -> None:
         self._detour, self._m_s = detour, speed_km_h / 3.6
 
     def legs(self, origins: Sequence[LatLon], destination: LatLon) -> list[Leg]:
         """The drive from each origin to the destination."""
-        return [self._leg(self._detour * distance_m(origin, destination)) for origin in origins]
+        return [self._leg(self._detour * great_circle(origin, destination).meters) for origin in origins]
 
     def _leg(self, metres: float) -> Leg:
         return Leg(metres, metres / self._m_s, "great_circle")

@@ -1,6 +1,6 @@
 """Rides that are followed: where the driver is, and how long it takes them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -28,11 +28,13 @@ def router() -> Router:
     return GreatCircle(detour=knobs().eta_detour, speed_km_h=knobs().eta_speed_km_h)
 
 
-def driver_positions(booking_ids: Iterable[int]) -> list[DriverPosition]:
-    """The drivers' positions of those of these rides that are under way. Reads only."""
+def driver_positions(known: Mapping[int, datetime | None]) -> list[DriverPosition]:
+    """Where the drivers of these rides are, of those under way whose position is not the `known` one. Reads only."""
     engine = router()
     found = []
-    for row in rows("dispatch/sql/followed", {"booking_ids": list(booking_ids)}):
+    for row in rows("dispatch/sql/followed", {"booking_ids": list(known)}):
+        if row.recorded_at == known[row.booking_id]:
+            continue
         at = LatLon(row.latitude, row.longitude)
         leg = engine.legs([at], LatLon(row.goal_latitude, row.goal_longitude))[0]
         found.append(

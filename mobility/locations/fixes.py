@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
+from geo.coordinates import Bounds, LatLon, bounds, looks_swapped
 from mobility.conf import knobs
 
 FUTURE_S = 60.0  # device clocks are never quite right
@@ -31,6 +33,7 @@ class Drop(StrEnum):
     TOO_OLD = "too_old"
     NULL_ISLAND = "null_island"
     INACCURATE = "inaccurate"
+    SWAPPED = "coordinates_swapped"
 
 
 SENTENCES = {
@@ -38,6 +41,7 @@ SENTENCES = {
     Drop.TOO_OLD: "A position that is too old was not taken.",
     Drop.NULL_ISLAND: "The position 0, 0 was not taken: the device does not know where it is.",
     Drop.INACCURATE: "A position was not taken because it is too inaccurate.",
+    Drop.SWAPPED: "A position was not taken: latitude and longitude seem to be exchanged.",
 }
 
 
@@ -59,10 +63,17 @@ class Fix(NamedTuple):
     arrived: float
 
 
+@cache
+def home_region(text: str) -> Bounds | None:
+    """The region that exchanged coordinates are told by; None where the setting is empty."""
+    return bounds(text) if text else None
+
+
 def sift(fixes: Iterable[Fix]) -> tuple[list[Fix], "Counter[Drop]"]:
     """Those that are taken, in their order, and how many are not, by reason."""
     now, limits = time.time(), knobs()
     oldest, worst = now - limits.position_late_hours * 3600, limits.position_accuracy_m
+    home = home_region(limits.service_bounds)
     taken: list[Fix] = []
     dropped: Counter[Drop] = Counter()
     for fix in fixes:
@@ -75,6 +86,8 @@ def sift(fixes: Iterable[Fix]) -> tuple[list[Fix], "Counter[Drop]"]:
             dropped[Drop.NULL_ISLAND] += 1
         elif fix.accuracy_m is not None and fix.accuracy_m > worst:
             dropped[Drop.INACCURATE] += 1
+        elif home is not None and looks_swapped(LatLon(fix.latitude, fix.longitude), home):
+            dropped[Drop.SWAPPED] += 1
         else:
             taken.append(fix)
     return taken, dropped

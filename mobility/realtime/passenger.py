@@ -96,9 +96,13 @@ class PassengerSocket(Socket):
             return  # an older ride of a guest's ride id, or nothing new
         await self._catch_up(booking_id)
 
+    def driver_told(self, booking_id: int) -> datetime | None:
+        """When the position was recorded that this client was told last of the ride."""
+        return self._driver_told[1] if self._driver_told and self._driver_told[0] == booking_id else None
+
     def driver_moved(self, position: DriverPosition) -> None:
         """Tell where the driver is. Of several that wait, because the client reads slowly, the newest alone is told."""
-        if self._driver_told == (position.booking_id, position.recorded_at):
+        if self.driver_told(position.booking_id) == position.recorded_at:
             return
         waiting, self._driver_at = self._driver_at is not None, position
         if not waiting:

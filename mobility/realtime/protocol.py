@@ -18,14 +18,14 @@ from pydantic import (
     model_validator,
 )
 
-from geo.coordinates import Bounds, LatLon, bounds, looks_swapped
+from geo.coordinates import LatLon, looks_swapped
 from mobility.bookings.services import RideRequest
 from mobility.commands.models import COMMAND_ID
 from mobility.conf import knobs
 from mobility.dispatch.offers import RideRef
 from mobility.drivers.models import VehicleType
 from mobility.errors import Refusal
-from mobility.locations.fixes import Door, Fix
+from mobility.locations.fixes import Door, Fix, home_region
 from mobility.locations.told import Latitude, Longitude, ToldPosition
 from mobility.realtime.once import answering
 
@@ -347,7 +347,7 @@ def _field_fault(invalid: ValidationError) -> Misunderstood:
 
 
 def _refuse_swapped(command: Any, *prefixes: str) -> None:
-    home = _home(knobs().service_bounds)
+    home = home_region(knobs().service_bounds)
     if home is None:
         return
     for name in prefixes:
@@ -358,7 +358,3 @@ def _refuse_swapped(command: Any, *prefixes: str) -> None:
                 f"{name}latitude and {name}longitude seem to be exchanged.",
                 field=f"{name}latitude",
             )
-
-
-def _home(text: str) -> Bounds | None:
-    return bounds(text) if text else None

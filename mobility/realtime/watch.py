@@ -68,7 +68,11 @@ async def tell_driver_positions() -> None:
             following.setdefault(told[0], []).append(socket)
     if not following:
         return
-    for position in await in_database(driver_positions, following):
+    known = {booking_id: sockets[0].driver_told(booking_id) for booking_id, sockets in following.items()}
+    for booking_id, sockets in following.items():
+        if any(socket.driver_told(booking_id) != known[booking_id] for socket in sockets):
+            known[booking_id] = None  # one of them has been told less
+    for position in await in_database(driver_positions, known):
         for socket in following[position.booking_id]:
             socket.driver_moved(position)
 

@@ -151,11 +151,12 @@ def test_positions_that_cannot_be_are_left_out_and_counted(settings):
     good = fix(1, HERE, now - 3, accuracy_m=200.0)
     told = [
         fix(1, HERE, now + 90), fix(1, HERE, now - 25 * 3600), fix(1, lat_lon(0.0004, -0.0003), now),
-        fix(1, HERE, now, accuracy_m=200.1), good, fix(1, lat_lon(0, 28), now + 30), fix(1, HERE, None),
+        fix(1, HERE, now, accuracy_m=200.1), fix(1, lat_lon(28.05, -26.2), now),
+        good, fix(1, lat_lon(0, 28), now + 30), fix(1, HERE, None),
     ]  # fmt: skip
     taken, dropped = sift(told)
-    assert taken == [good, *told[5:]]
-    assert dropped == {Drop.FUTURE: 1, Drop.TOO_OLD: 1, Drop.NULL_ISLAND: 1, Drop.INACCURATE: 1}
+    assert taken == [good, *told[6:]]
+    assert dropped == {Drop.FUTURE: 1, Drop.TOO_OLD: 1, Drop.NULL_ISLAND: 1, Drop.INACCURATE: 1, Drop.SWAPPED: 1}
 
 
 @pytest.mark.django_db

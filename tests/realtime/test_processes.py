@@ -49,20 +49,25 @@ def dispatching(tmp_path, redis: str, **environment: str):
         process.wait()
 
 
+async def whole_ride(passenger, app, driver) -> None:
+    """From the request to the dropoff; each side hears what the other did."""
+    await passenger.send(EXAMPLE)
+    request = await app.until("ride_request")
+    await app.send(about(request, "accept_ride"))
+    assert (await passenger.until("driver_assigned"))["driver"]["id"] == driver.pk
+    await app.until("ride_assigned")
+    for command in ("driver_arrived", "start_ride", "complete_ride"):
+        await app.ask(about(request, command))
+    for told in ("driver_arrived", "ride_started", "ride_completed"):
+        assert (await passenger.receive())["type"] == told
+
+
 async def test_a_ride_between_a_passenger_and_a_driver_on_different_servers(redis_url, tmp_path, fleet):  # noqa: F811
     driver = await fleet.driver()
     slow = {"REDIS_URL": redis_url, "CARECONNECT_CATCH_UP_S": "3600"}  # what arrives came as a hint
     with serving(tmp_path, **slow) as one, serving(tmp_path, **slow) as two:
         async with one.ride("far") as passenger, fleet.socket(two, driver) as app:
-            await passenger.send(EXAMPLE)
-            request = await app.until("ride_request")
-            await app.send(about(request, "accept_ride"))
-            assert (await passenger.until("driver_assigned"))["driver"]["id"] == driver.pk
-            await app.until("ride_assigned")
-            for command in ("driver_arrived", "start_ride", "complete_ride"):
-                await app.ask(about(request, command))
-            for told in ("driver_arrived", "ride_started", "ride_completed"):
-                assert (await passenger.receive())["type"] == told
+            await whole_ride(passenger, app, driver)
             # A connection to the other server takes this one's place.
             async with fleet.socket(one, driver) as new:
                 assert await app.close_code() == 4409
@@ -98,15 +103,7 @@ async def test_a_ride_between_two_workers_of_one_server(redis_url, tmp_path, fle
                 if (here := worker_of(server, passenger)) != there:
                     break
             assert here != there
-            await passenger.send(EXAMPLE)
-            request = await app.until("ride_request")
-            await app.send(about(request, "accept_ride"))
-            assert (await passenger.until("driver_assigned"))["driver"]["id"] == driver.pk
-            await app.until("ride_assigned")
-            for command in ("driver_arrived", "start_ride", "complete_ride"):
-                await app.ask(about(request, command))
-            for told in ("driver_arrived", "ride_started", "ride_completed"):
-                assert (await passenger.receive())["type"] == told
+            await whole_ride(passenger, app, driver)
     assert (await in_thread(Booking.objects.get)).status == "completed"
 
 
