@@ -50,10 +50,14 @@ class Passenger(App):
     async def find(self, **how: Any) -> Any:
         """Ask for a driver, from somewhere near the middle."""
         near = [round(place + self.rng.uniform(-0.02, 0.02), 6) for place in MIDDLE]
-        return await self.command(
+        op = await self.command(
             "find_driver", self.ride, mark="notes", pickup_latitude=near[0], pickup_longitude=near[1],
             dropoff_latitude=MIDDLE[0] + 0.1, dropoff_longitude=MIDDLE[1] + 0.1, **how,
         )  # fmt: skip
+        if op.outcome == "ok":
+            # A repeated command's answer can come before the events: what was believed until then is the search before.
+            await self.until(lambda: (self.known or 0) >= op.answers[0]["seq"], WAITS_S)
+        return op
 
     def wish(self) -> dict[str, str]:
         """Now and then a vehicle that nobody has, so that a search finds nobody and is begun again."""
