@@ -50,5 +50,21 @@ def surrounding_box(centre: LatLon, radius_m: float) -> Bounds:
     return Bounds(_wrapped(centre.longitude - aside_deg), south, _wrapped(centre.longitude + aside_deg), north)
 
 
+def grown_box(box: Bounds, margin_m: float) -> Bounds:
+    """A box that certainly holds everything within `margin_m` of `box`, and somewhat more.
+
+    Over a pole it is the whole cap; over the antimeridian its west is greater than its east.
+    """
+    reach_deg = math.degrees(margin_m / _SMALLEST_RADIUS_M) * _MARGIN
+    south, north = max(box.south - reach_deg, -90.0), min(box.north + reach_deg, 90.0)
+    width = (box.east - box.west) % 360.0 if box.west > box.east else box.east - box.west
+    if south == -90.0 or north == 90.0:
+        return Bounds(-180.0, south, 180.0, north)
+    aside_deg = reach_deg / math.cos(math.radians(max(abs(south), abs(north))))
+    if width + 2 * aside_deg >= 360.0:
+        return Bounds(-180.0, south, 180.0, north)
+    return Bounds(_wrapped(box.west - aside_deg), south, _wrapped(box.east + aside_deg), north)
+
+
 def _wrapped(longitude: float) -> float:
     return (longitude + 180.0) % 360.0 - 180.0

@@ -16,6 +16,7 @@ from mobility.dispatch.demo import drive_demo
 from mobility.dispatch.dispatcher import TICK_S, forget_old_explanations, sweep
 from mobility.dispatch.services import warm_up
 from mobility.locations import ingest
+from mobility.locations.freshness import sweep_silent
 from mobility.locations.partitions import keep_partitions
 from mobility.realtime.database import in_database
 from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials, tell_driver_positions
@@ -27,6 +28,7 @@ FOLLOW_TICK_S = 1.0  # what protocol.md promises: a passenger is told where the 
 POSITIONS_WITHIN_S = 5.0
 COUNTS_TICK_S = 60.0  # positions stored and dropped since the start, by reason
 TIDY_TICK_S = 600.0
+SILENT_TICK_S = 10.0
 FULL_COLLECTION_TICK_S = 300.0
 NEVER = 2**31 - 1
 _tasks: set["asyncio.Task[None]"] = set()
@@ -70,6 +72,7 @@ def dispatcher_loops() -> "list[asyncio.Task[None]]":
     """The sweep and its tidying, on the running loop: in the server, or in `manage.py dispatcher`."""
     return [
         asyncio.create_task(_repeat(_sweep_tick, TICK_S)),
+        asyncio.create_task(_repeat(_silent_tick, SILENT_TICK_S)),
         asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
     ]
 
@@ -89,6 +92,10 @@ async def _logged(work: Callable[..., Any], *args: Any) -> None:
 
 async def _sweep_tick() -> None:
     await in_database(sweep)
+
+
+async def _silent_tick() -> None:
+    await in_database(sweep_silent)
 
 
 async def _tidy_tick() -> None:

@@ -95,7 +95,7 @@ _BOUND_IS_BUSY = _guards("test_whoever_is_bound_is_busy")
 _SAME_USER = _guards("test_a_drivers_record_stays_with_its_user")
 _OLDER = _no_position("recorded_at-location_newest_wins")
 _FOLLOWS = _no_position(
-    *(f"{column}-location_follows_driver" for column in ("dispatchable", "vehicle_type", "stationary"))
+    *(f"{column}-location_follows_driver" for column in ("dispatchable", "vehicle_type", "stationary", "stale"))
 )
 _MOVED_POSITION = _no_position("driver_id-location_newest_wins")
 _UNLISTED_MOVE = _guards("test_every_move_the_table_does_not_list_is_refused[completed]")
@@ -205,6 +205,11 @@ CHECKS = {
     "mobility_driver_location": {
         "location_heading_in_circle": _no_position(
             "heading-location_heading_in_circle0", "heading-location_heading_in_circle1"
+        ),
+        "location_within_index_slack": _no_position(
+            "position-location_within_index_slack",
+            "indexed_position-location_within_index_slack0",
+            "indexed_position-location_within_index_slack1",
         ),
         "location_not_from_the_future": _no_position("recorded_at-location_not_from_the_future"),
         "location_position_on_earth": _no_position(

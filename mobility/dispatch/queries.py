@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from geo.coordinates import LatLon
 from mobility.conf import knobs
+from mobility.locations.models import REACH_SLACK_M
 from mobility.transactions import rows
 
 # How many drivers the index walk fetches before they are measured exactly: storage-wise free, and the answer is certain
@@ -86,6 +87,7 @@ def search_params(
         "latitude": pickup.latitude,
         "longitude": pickup.longitude,
         "radius_m": now.search_radius_m if radius_m is None else radius_m,
+        "slack_m": REACH_SLACK_M,
         "stale_after_s": now.stale_after_s,
         "vehicle_type": vehicle_type,
         "passenger_id": passenger_id,
@@ -123,11 +125,9 @@ def _nearest(params: dict[str, Any], wanted: int, fetch: int) -> Candidates:
 def _fetched(params: dict[str, Any]) -> Candidates:
     found = rows("dispatch/sql/nearest", params)
     certain = [
-        Candidate(r.driver_id, r.distance_m, LatLon(r.latitude, r.longitude))
-        for r in found
-        if r.distance_m <= r.certain_m
+        Candidate(r.driver_id, r.distance_m, LatLon(r.latitude, r.longitude)) for r in found if r.driver_id is not None
     ]
-    return Candidates(certain, bool(found) and found[0].fetched >= params["fetch"])
+    return Candidates(certain, found[0].fetched >= params["fetch"])
 
 
 def nearest_available(

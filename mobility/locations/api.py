@@ -45,13 +45,17 @@ class DriverFeature(FeatureSerializer):
         source="location.received_at", allow_null=True, read_only=True, help_text="By the server."
     )
 
+    silent = serializers.BooleanField(
+        read_only=True, help_text="On duty and not stationary, but no position for the time that makes one too old."
+    )
+
     class Meta:
         model = Driver
         geo_field = "geometry"
         id_field = "id"
         fields = [
             "id", "name", "phone", "vehicle_type", "vehicle_registration", "status", "rating", "total_rides",
-            "verified", "stationary", "heading", "speed", "recorded_at", "received_at",
+            "verified", "stationary", "silent", "heading", "speed", "recorded_at", "received_at",
         ]  # fmt: skip
 
 
@@ -62,6 +66,7 @@ _FEATURE = {
     "properties": {
         "name": "John Doe", "phone": "+27*******89", "vehicle_type": "sedan", "vehicle_registration": "CA 123 GP",
         "status": "available", "rating": 4.8, "total_rides": 12, "verified": True, "stationary": True,
+        "silent": False,
         "heading": None, "speed": None, "recorded_at": "2026-01-01T08:00:00Z", "received_at": "2026-01-01T08:00:00Z",
     },
 }  # fmt: skip

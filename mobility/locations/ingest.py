@@ -1,8 +1,9 @@
 """The way in for positions: from every door into one buffer of the process, from there in batches into the database.
 
-A batch is written 150 ms after its first position, or as soon as there are 1,000. One thread with a connection of its
-own writes, so that nothing else waits for it. While the database is slow or away, positions wait; when they are too
-many, the newest of each driver stays and the others are let go.
+A batch is written 150 ms after its first position, or as soon as there are 1,000. Two threads with a connection each
+write, so that nothing else waits for it: one packs its batch while the database works on the other's. While the
+database is slow or away, positions wait; when they are too many, the newest of each driver stays and the others are let
+go.
 
 A batch is committed like everything else, so an answered position survives; a server that is killed loses the ones that
 waited, at most those of the last 0.2 s.
@@ -20,7 +21,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from mobility.conf import knobs
 from mobility.drivers.models import Driver
+from mobility.locations.arrays import bigints, doubles, teach, texts
 from mobility.locations.fixes import Drop, Fix, sift
+from mobility.locations.freshness import mark_returned
 from mobility.transactions import rows, state_change
 
 log = structlog.get_logger(__name__)
@@ -28,6 +31,7 @@ EVERY_S, AT = 0.15, 1_000
 BATCH_AT_MOST = 5_000
 WAITING_AT_MOST = 100_000
 AGAIN_AFTER_S = 0.5
+WRITERS = 2
 
 # What became of positions in this process since its start: dropped by reason, stored, superseded, failed.
 counts: Counter[str] = Counter()
@@ -37,23 +41,30 @@ counts: Counter[str] = Counter()
 def write_fixes(fixes: Sequence[Fix]) -> None:
     """Store positions, in one statement; the newest of each driver is where they are. Repeats change nothing.
 
-    A stationary driver whose device tells a newer position is stationary no more.
+    A stationary driver whose device tells a newer position is stationary no more, and a silent one can be matched
+    again.
     """
     now = time.monotonic()
-    columns = [*zip(*fixes, strict=True)]
-    driver_ids, latitudes, longitudes, recorded_ats, headings, speeds, accuracies_m, doors, arrived = map(list, columns)
+    driver_ids, latitudes, longitudes, recorded_ats, headings, speeds, accuracies_m, doors, arrived = zip(
+        *fixes, strict=True
+    )
+    connection.ensure_connection()
+    teach(connection.connection)
     done = rows(
         "locations/sql/write_fixes",
         {
-            "driver_ids": driver_ids, "latitudes": latitudes, "longitudes": longitudes, "recorded_ats": recorded_ats,
-            "ages_s": [now - at for at in arrived], "headings": headings, "speeds": speeds,
-            "accuracies_m": accuracies_m, "doors": doors, "late_hours": knobs().position_late_hours,
+            "driver_ids": bigints(driver_ids), "latitudes": doubles(latitudes), "longitudes": doubles(longitudes),
+            "recorded_ats": doubles(recorded_ats), "ages_s": doubles([now - at for at in arrived]),
+            "headings": doubles(headings), "speeds": doubles(speeds), "accuracies_m": doubles(accuracies_m),
+            "doors": texts(doors), "late_hours": knobs().position_late_hours,
         },
     )[0]  # fmt: skip
     counts["stored"] += done.stored
+    # After the commit: who changes a driver locks the driver first and the position second.
     if done.restless:
-        # After the commit: who changes a driver locks the driver first and the position second.
         transaction.on_commit(lambda: _set_moving(done.restless))
+    if done.returned:
+        transaction.on_commit(lambda: mark_returned(done.returned))
 
 
 @state_change
@@ -69,7 +80,7 @@ class _Batch(NamedTuple):
 
 
 class Buffer:
-    """Positions that wait to be written by `run`, which a thread of its own executes. All methods are thread-safe."""
+    """Positions that wait to be written by `run`, which threads of their own execute. All methods are thread-safe."""
 
     def __init__(
         self, write: Callable[[Sequence[Fix]], None], *, every_s: float = EVERY_S, at: int = AT,
@@ -129,17 +140,17 @@ class Buffer:
         """Write what waits and stop waiting for more."""
         with self._news:
             self._over = True
-            self._news.notify()
+            self._news.notify_all()
 
     def _next(self) -> _Batch | None:
         with self._news:
-            self._news.wait_for(lambda: self._count or self._over)
-            if not self._count:
-                return None
-            due = self._since + self._every_s
-            self._news.wait_for(
-                lambda: self._count >= self._at or self._hurry or self._over, max(0.0, due - time.monotonic())
-            )
+            while not self._is_due():
+                if self._count:
+                    self._news.wait(max(0.0, self._since + self._every_s - time.monotonic()))
+                elif self._over:
+                    return None
+                else:
+                    self._news.wait()
             batch = _Batch([], [])
             while self._waiting and len(batch.fixes) < BATCH_AT_MOST:
                 some = self._waiting.popleft()
@@ -148,6 +159,11 @@ class Buffer:
             self._count -= len(batch.fixes)
             self._since, self._hurry = time.monotonic(), False
             return batch
+
+    def _is_due(self) -> bool:
+        return self._count > 0 and (
+            self._count >= self._at or self._hurry or self._over or time.monotonic() >= self._since + self._every_s
+        )
 
     def _put_back(self, batch: _Batch, error: Exception) -> bool:
         """The database is away or overloaded: these wait again, in front. False at the end, when they are lost."""
@@ -162,7 +178,8 @@ class Buffer:
                 return True
             for lost in self._waiting:
                 for future in lost.written:
-                    future.set_exception(error)
+                    if not future.done():  # the other writer has said so already
+                        future.set_exception(error)
             return False
 
     def _keep_newest(self) -> None:
@@ -187,12 +204,12 @@ def _when(fix: Fix, wall: float) -> float:
 
 
 _buffer: Buffer | None = None
-_thread: threading.Thread | None = None
+_threads: list[threading.Thread] = []
 
 
 def start() -> None:
     """From now on positions of this process are buffered."""
-    global _buffer, _thread
+    global _buffer  # noqa: PLW0603
     buffer = Buffer(write_fixes)
 
     def run() -> None:
@@ -201,18 +218,21 @@ def start() -> None:
         finally:
             connection.close()
 
-    _buffer, _thread = buffer, threading.Thread(target=run, name="positions", daemon=True)
-    _thread.start()
+    _buffer = buffer
+    _threads[:] = [threading.Thread(target=run, name=f"positions {n}", daemon=True) for n in range(WRITERS)]
+    for thread in _threads:
+        thread.start()
 
 
 def stop(within_s: float) -> None:
     """Write what waits, for at most so long; afterwards positions are written at once by whoever brings them."""
-    global _buffer, _thread  # noqa: PLW0603
-    buffer, thread = _buffer, _thread
-    _buffer = _thread = None
-    if buffer is not None and thread is not None:
+    global _buffer
+    buffer, _buffer = _buffer, None
+    if buffer is not None:
         buffer.end()
-        thread.join(within_s)
+        deadline = time.monotonic() + within_s
+        for thread in _threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         if buffer.count:
             log.error("positions_lost", positions=buffer.count)
 

@@ -2,13 +2,15 @@
 
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, QuerySet
 
 from geo.coordinates import Bounds
 from geo.expressions import in_bounds, within_metres
+from geo.geodesy import grown_box
 from geo.params import Circle
 from mobility.drivers.models import Driver
-from mobility.locations.models import DriverLocation
+from mobility.locations.freshness import silent
+from mobility.locations.models import REACH_SLACK_M, DriverLocation
 from mobility.paging import Page, bad_cursor, decoded, page_of
 
 MAX_DRIVER_ID = 2**63 - 1
@@ -23,8 +25,10 @@ class DriverFilter(NamedTuple):
 
 
 def drivers_with_location() -> "QuerySet[Driver]":
-    """Every driver with the user and the newest position, if any, in one query."""
-    return Driver.objects.select_related("user", "location")
+    """Every driver with the user and the newest position, if any, and whether they are `silent`, in one query."""
+    return Driver.objects.select_related("user", "location").annotate(
+        silent=ExpressionWrapper(silent(), output_field=BooleanField())
+    )
 
 
 def matching_ids(wanted: DriverFilter, after: int) -> "QuerySet[Any, Any]":
@@ -39,9 +43,13 @@ def matching_ids(wanted: DriverFilter, after: int) -> "QuerySet[Any, Any]":
         return drivers.order_by("pk").values("pk")
     places = DriverLocation.objects.filter(driver_id__gt=after)
     if wanted.box is not None:
+        # The index has drivers somewhat beside their position.
+        places = places.filter(in_bounds("indexed_position", grown_box(wanted.box, REACH_SLACK_M)))
         places = places.filter(in_bounds("position", wanted.box))
     if wanted.circle is not None:
-        places = places.filter(within_metres("position", *wanted.circle))
+        centre, radius_m = wanted.circle
+        places = places.filter(within_metres("indexed_position", centre, radius_m + REACH_SLACK_M))
+        places = places.filter(within_metres("position", centre, radius_m))
     places = places.filter(driver__status__in=wanted.statuses) if wanted.statuses else places
     return places.order_by("driver_id").values("driver_id")
 

@@ -29,7 +29,7 @@ PREPARE = (
     "VACUUM ANALYZE mobility_driver",
 )
 NEAREST = f"""SELECT driver_id FROM mobility_driver_location WHERE dispatchable
-    ORDER BY position::geography <-> ST_MakePoint({HOT_SPOT.longitude}, {HOT_SPOT.latitude})::geography
+    ORDER BY indexed_position::geography <-> ST_MakePoint({HOT_SPOT.longitude}, {HOT_SPOT.latitude})::geography
     LIMIT {CONNECTED}"""
 COUNTS = """SELECT
     (SELECT count(*) FROM mobility_booking) AS rides,

@@ -56,9 +56,9 @@ SELECT id, id, '+27' || 100000000 + id, 'L' || id, 'R' || id, vehicle_type, stat
 FROM fleet;
 
 -- In the order of the dice, not of the map: neighbours lie on different pages, as they do after a day's driving.
-INSERT INTO mobility_driver_location (driver_id, position, heading, speed, recorded_at, received_at, stationary,
+INSERT INTO mobility_driver_location (driver_id, position, indexed_position, heading, speed, recorded_at, received_at, stationary,
     dispatchable, vehicle_type)
-SELECT id, ST_SetSRID(ST_MakePoint(longitude, latitude), 4326), 90, 8, now() - age, now(), false,
+SELECT id, ST_SetSRID(ST_MakePoint(longitude, latitude), 4326), ST_SetSRID(ST_MakePoint(longitude, latitude), 4326), 90, 8, now() - age, now(), false,
     status = 'available', vehicle_type
 FROM fleet;
 

@@ -16,11 +16,11 @@ INSERT INTO mobility_driver (id, user_id, phone, license_number, vehicle_registr
 SELECT i, i, '+27' || 100000000 + i, 'L' || i, 'R' || i, 'sedan', 'available', 4.8, 0, true, false, false
 FROM generate_series(1, :drivers) i;
 
-INSERT INTO mobility_driver_location (driver_id, position, heading, speed, recorded_at, received_at, stationary,
+INSERT INTO mobility_driver_location (driver_id, position, indexed_position, heading, speed, recorded_at, received_at, stationary,
     dispatchable, vehicle_type)
-SELECT i, ST_SetSRID(ST_MakePoint(28.0 + 0.1 * random(), -26.3 + 0.1 * random()), 4326), 90, 8, now(), now(), false, true,
-    'sedan'
-FROM generate_series(1, :drivers) i;
+SELECT i, place, place, 90, 8, now(), now(), false, true, 'sedan'
+FROM (SELECT i, ST_SetSRID(ST_MakePoint(28.0 + 0.1 * random(), -26.3 + 0.1 * random()), 4326) AS place
+    FROM generate_series(1, :drivers) i) places;
 
 -- A turn is one accept: turns count up, whichever client takes them, so that those of one ride come at about the same
 -- time. What became of it is written after its transaction; unlogged, so that no accept waits for this.

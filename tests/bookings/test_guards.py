@@ -386,6 +386,10 @@ def test_the_application_may_not(ride, statement):
         ("dispatchable = false", "location_follows_driver"),
         ("vehicle_type = 'suv'", "location_follows_driver"),
         ("stationary = true", "location_follows_driver"),
+        ("stale = true", "location_follows_driver"),
+        ("position = ST_Translate(position, 0.001, 0)", "location_within_index_slack"),
+        ("indexed_position = ST_Translate(indexed_position, 0, 0.001)", "location_within_index_slack"),
+        ("indexed_position = 'SRID=4326;POINT EMPTY'", "location_within_index_slack"),
     ],
     ids=named,
 )
@@ -399,8 +403,8 @@ def located(driver_id: int) -> str:
     """An INSERT of a position that claims a free ambulance, wherever the driver really stands."""
     return (
         "INSERT INTO mobility_driver_location"
-        " (driver_id, position, recorded_at, dispatchable, vehicle_type, stationary)"
-        f" VALUES ({driver_id}, {PICKUP}, now(), true, 'ambulance', true)"
+        " (driver_id, position, indexed_position, recorded_at, dispatchable, vehicle_type, stationary, stale)"
+        f" VALUES ({driver_id}, {PICKUP}, 'SRID=4326;POINT(1 2)', now(), true, 'ambulance', true, true)"
     )
 
 
@@ -414,6 +418,7 @@ def test_a_new_position_takes_what_matching_reads_from_its_driver(make_driver):
         cursor.execute(located(driver.pk))
     stored = DriverLocation.objects.get(pk=driver.pk)
     assert (stored.dispatchable, stored.vehicle_type, stored.stationary) == (False, "sedan", False)
+    assert (stored.stale, stored.indexed_position) == (False, stored.position)
 
 
 @pytest.mark.parametrize(

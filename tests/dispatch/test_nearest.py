@@ -180,9 +180,10 @@ def _bulk_load(admin, drivers: int) -> None:
     admin.execute("SELECT setseed(0.5)")
     admin.execute(
         "INSERT INTO mobility_driver_location"
-        " (driver_id, position, recorded_at, received_at, stationary, dispatchable, vehicle_type)"
-        " SELECT n, ST_SetSRID(ST_MakePoint(28.0473 + (random() - 0.5) / 5, -26.2041 + (random() - 0.5) / 5), 4326),"
-        " now(), now(), false, n %% 10 = 0, 'sedan' FROM generate_series(1, %s) n",
+        " (driver_id, position, indexed_position, recorded_at, received_at, stationary, dispatchable, vehicle_type)"
+        " SELECT n, place, place, now(), now(), false, n %% 10 = 0, 'sedan' FROM (SELECT n, ST_SetSRID(ST_MakePoint("
+        "28.0473 + (random() - 0.5) / 5, -26.2041 + (random() - 0.5) / 5), 4326) AS place"
+        " FROM generate_series(1, %s) n) places",
         [drivers],
     )
     admin.execute("ANALYZE mobility_driver_location")

@@ -67,7 +67,7 @@ class TestWhatIsShown:
         assert shown["rating"] == 4.8
         assert set(shown) == {
             "name", "phone", "vehicle_type", "vehicle_registration", "status", "rating", "total_rides", "verified",
-            "stationary", "heading", "speed", "recorded_at", "received_at",
+            "stationary", "silent", "heading", "speed", "recorded_at", "received_at",
         }  # fmt: skip
         assert shown["recorded_at"].endswith("Z")
 

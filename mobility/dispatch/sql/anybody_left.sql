@@ -4,6 +4,8 @@ SELECT EXISTS (
     SELECT FROM mobility_driver_location l JOIN mobility_driver d ON d.id = l.driver_id
     JOIN mobility_user u ON u.id = d.user_id AND u.is_active
     WHERE l.dispatchable
+        AND ST_DWithin(l.indexed_position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography,
+            %(radius_m)s + %(slack_m)s)
         AND ST_DWithin(l.position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography, %(radius_m)s)
         AND (l.stationary
             OR least(l.recorded_at, l.received_at) > statement_timestamp() - make_interval(secs => %(stale_after_s)s))
@@ -16,6 +18,8 @@ SELECT EXISTS (
     SELECT FROM mobility_driver_location l JOIN mobility_driver d ON d.id = l.driver_id
     JOIN mobility_user u ON u.id = d.user_id AND u.is_active
     WHERE NOT l.dispatchable AND d.status = 'busy' AND d.verified
+        AND ST_DWithin(l.indexed_position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography,
+            %(radius_m)s + %(slack_m)s)
         AND ST_DWithin(l.position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography, %(radius_m)s)
         AND (l.stationary
             OR least(l.recorded_at, l.received_at) > statement_timestamp() - make_interval(secs => %(stale_after_s)s))

@@ -1,14 +1,14 @@
 -- Keep what one search round saw: the nearest free drivers and the nearest others, how far away each was, and the first
--- rule that ruled each of them out. Runs in the round's own transaction, after it asked; bounded by %(listed)s a half.
+-- rule that ruled each of them out; nearest by the index, which is up to 75 m off. Runs in the round's own transaction, after it asked; bounded by %(listed)s a half.
 WITH round AS (
     INSERT INTO mobility_search_round (booking_id, round, made_at, strategy, radius_m, outcome)
     VALUES (%(booking_id)s, %(round)s, statement_timestamp(), %(strategy)s, %(radius_m)s, %(outcome)s)
 ), around AS (
     (SELECT driver_id FROM mobility_driver_location WHERE dispatchable
-     ORDER BY position::geography <-> ST_MakePoint(%(longitude)s, %(latitude)s)::geography LIMIT %(listed)s)
+     ORDER BY indexed_position::geography <-> ST_MakePoint(%(longitude)s, %(latitude)s)::geography LIMIT %(listed)s)
     UNION
     (SELECT driver_id FROM mobility_driver_location WHERE NOT dispatchable
-     ORDER BY position::geography <-> ST_MakePoint(%(longitude)s, %(latitude)s)::geography LIMIT %(listed)s)
+     ORDER BY indexed_position::geography <-> ST_MakePoint(%(longitude)s, %(latitude)s)::geography LIMIT %(listed)s)
     UNION
     SELECT driver_id FROM mobility_offer WHERE booking_id = %(booking_id)s AND round = %(round)s
 ), seen AS (
