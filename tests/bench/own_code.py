@@ -14,12 +14,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.bench.pgbench import Timing, steady
 from tests.bench.stage import DENSE, BenchError, Box, Fleet, Stage, process
 
+if TYPE_CHECKING:
+    from mobility.locations.fixes import Fix
+
 EARTH_RADIUS_M = 6_371_008.8
+AT_ONCE = 50_000  # positions made before they are written
 
 
 # ------------------------------------------------------------------------------------------------- the bench's side
@@ -232,9 +236,8 @@ def _recorded() -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 
 def _positions(how: dict[str, Any]) -> float:
-    """Positions a second that the ingest's own writer stores in batches, prepared beforehand: no buffer, no client."""
-    from mobility.locations.fixes import Door, Fix
-    from mobility.locations.ingest import write_fixes
+    """Positions a second that the ingest's own writer stores in batches on so many connections; the batches are made
+    beforehand: no buffer, no client."""
     from mobility.models import DriverLocation
 
     rng, size = random.Random(how["seed"]), how["batch"]
@@ -242,20 +245,53 @@ def _positions(how: dict[str, Any]) -> float:
         _places.update(
             (d, (at.y, at.x)) for d, at in DriverLocation.objects.values_list("driver_id", "position").iterator()
         )
-    drivers = list(_places)
     stored, spent = 0, 0.0
     while spent < how["seconds"]:
-        fixes = []
-        for driver_id in rng.sample(drivers, size):
-            north, east = _places[driver_id]
-            at = _places[driver_id] = north + rng.uniform(-5e-4, 5e-4), east + rng.uniform(-5e-4, 5e-4)
-            now = time.time()
-            fixes.append(Fix(driver_id, *at, now, 90.0, 8.0, 10.0, Door.FLEET, time.monotonic()))
-        began = time.perf_counter()
-        write_fixes(fixes)
-        spent += time.perf_counter() - began
-        stored += size
+        batches = [_batch(rng, size) for _ in range(max(AT_ONCE // size, how["writers"]))]
+        stored += size * len(batches)
+        spent += _written(batches, how["writers"])
     return stored / spent
+
+
+def _batch(rng: random.Random, size: int) -> "list[Fix]":
+    from mobility.locations.fixes import Door, Fix
+
+    fixes = []
+    for driver_id in rng.sample(list(_places), size):
+        north, east = _places[driver_id]
+        at = _places[driver_id] = north + rng.uniform(-5e-4, 5e-4), east + rng.uniform(-5e-4, 5e-4)
+        fixes.append(Fix(driver_id, *at, time.time(), 90.0, 8.0, 10.0, Door.FLEET, time.monotonic()))
+    return fixes
+
+
+def _written(batches: "list[list[Fix]]", writers: int) -> float:
+    """Seconds until they are stored; every connection open before."""
+    from django.db import connection
+
+    from mobility.locations.ingest import write_fixes
+
+    ready, ends = threading.Barrier(writers + 1), []
+
+    def write(mine: "list[list[Fix]]") -> None:
+        try:
+            connection.ensure_connection()
+            ready.wait()
+            for batch in mine:
+                write_fixes(batch)
+            ends.append(time.perf_counter())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=[batches[n::writers]]) for n in range(writers)]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    if len(ends) != writers:
+        raise BenchError("a writer failed, see above")
+    return max(ends) - began
 
 
 _places: dict[int, tuple[float, float]] = {}
