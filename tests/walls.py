@@ -276,7 +276,8 @@ CHECKS = {
     },
     "mobility_trip": {
         "trip_counts_not_negative": _no_trip(
-            "track length_m fixes-trip_counts_not_negative", "jumps-trip_counts_not_negative",
+            "track length_m fixes-trip_counts_not_negative",
+            "jumps-trip_counts_not_negative",
             "leaps-trip_counts_not_negative",
         ),
         "trip_lengths_are_sane": _no_trip(
@@ -284,7 +285,9 @@ CHECKS = {
             *(f"approach_m-trip_lengths_are_sane{n}" for n in range(2)),
         ),
         "trip_line_has_fixes": _no_trip(
-            "fixes-trip_line_has_fixes", "length_m-trip_line_has_fixes", "track-trip_line_has_fixes",
+            "fixes-trip_line_has_fixes",
+            "length_m-trip_line_has_fixes",
+            "track-trip_line_has_fixes",
             "track length_m-trip_line_has_fixes",
         ),
         "trip_times_in_order": _trips("test_behind_the_guard_stands_a_check_of_the_order_of_times"),

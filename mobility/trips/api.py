@@ -1,8 +1,10 @@
 """The track of a ride over REST."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.gis.geos import LineString
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,6 +13,9 @@ from rest_framework_gis.fields import GeometryField
 
 from geo.coordinates import LatLon
 from geo.geojson import path_geometry
+from mobility.bookings.models import Booking
+from mobility.bookings.states import TERMINAL
+from mobility.conf import knobs
 from mobility.errors import Refusal
 from mobility.geojson_api import GEO_JSON, FeatureSerializer
 from mobility.people.authentication import user_of
@@ -115,11 +120,13 @@ class TrackView(PersonalView):
         if booking is None:
             raise Refusal("not_found")
         if not hasattr(booking, "trip"):
-            raise Refusal("no_trip", _why(booking.status, driven=booking.started_at is not None), status=booking.status)
+            raise Refusal("no_trip", _why(booking), status=booking.status)
         return Response((OperatorTripFeature if is_operator(user) else TripFeature)(booking.trip).data)
 
 
-def _why(status: str, *, driven: bool) -> str:
-    if driven and status in {"completed", "cancelled"}:
-        return "The track is made a moment after the ride's end: ask again."
-    return f"A ride that is {status} has no track: it is made when a ride that was driven has ended."
+def _why(booking: Booking) -> str:
+    if booking.started_at is None or booking.status not in TERMINAL:
+        return f"A ride that is {booking.status} has no track: it is made when a ride that was driven has ended."
+    if booking.started_at < timezone.now() - timedelta(days=knobs().position_keep_days):
+        return "The positions of this ride were dropped before a track was made of them."
+    return "The track is made a moment after the ride's end: ask again."

@@ -72,7 +72,7 @@ KM = 1_000.0
         # Three here, three there: both are kept, and the way between is not.
         ([(0, 0), (10, 100), (20, 200), (30, 50 * KM), (40, 50.1 * KM), (50, 50.2 * KM)], "...l.."),
         ([(0, 0), (10, 100), (20, 200), (30, 50 * KM), (40, 50.1 * KM)], "...jj"),
-        ([(0, 0), (10, 0), (20, 0), (30, 50 * KM), (40, 50 * KM), (50, 50 * KM), (60, 0), (70, 0), (80, 0)], "...l..l.."),
+        ([(10 * n, 50 * KM if 3 <= n < 6 else 0) for n in range(9)], "...l..l.."),
         # Out of reach, and not of each other's: nothing to believe.
         ([(0, 0), (10, 0), (20, 0), (30, 50 * KM), (40, 90 * KM), (50, 50 * KM), (60, 90 * KM), (70, 0)], "...jjjj."),
         # Time goes on: 50 km in a quarter of an hour can be driven.

@@ -65,9 +65,8 @@ class Stage:
 
     def pass_hours(self, booking: Booking, hours: float) -> None:
         """The ride and its trip are so much longer ago; positions stay."""
-        for table, key, times in (
-            ("mobility_booking", "id", TIMES), ("mobility_trip", "booking_id", ("started_at", "ended_at", "made_at", "due_at")),
-        ):  # fmt: skip
+        of_trip = ("started_at", "ended_at", "made_at", "due_at")
+        for table, key, times in (("mobility_booking", "id", TIMES), ("mobility_trip", "booking_id", of_trip)):
             moved = ", ".join(f"{name} = {name} - make_interval(secs => {hours * 3600})" for name in times)
             self.run(f"UPDATE {table} SET {moved} WHERE {key} = %s", booking.pk)
 

@@ -11,9 +11,7 @@ from tests.bookings.test_guards import named, refused
 from tests.staged import attacked
 
 LINE = "ST_GeomFromText('LINESTRING(28 -26, 28.1 -26)', 4326)"
-COLUMNS = {
-    "track": LINE, "length_m": "10007", "approach_m": "NULL", "fixes": "2", "jumps": "0", "leaps": "0", "due_at": "NULL",
-}  # fmt: skip
+COLUMNS = {"track": LINE, "length_m": "10007", "approach_m": "NULL", "fixes": "2", "jumps": "0", "leaps": "0"}
 
 
 def insert_trip(where: str = "true", **changes: str) -> str:

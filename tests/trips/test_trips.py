@@ -21,10 +21,10 @@ from mobility.trips.services import make_due_trips, make_trip
 from tests.trips.staging import ago, told
 
 pytestmark = pytest.mark.usefixtures("stage")
-FAR = lat_lon(-25.5, 28.05)
+PICKUP, FAR = lat_lon(-26.2041, 28.0473), lat_lon(-25.5, 28.05)
 
 
-def corner(begin: LatLon = LatLon(-26.2041, 28.0473), legs: int = 4, step_m: float = 100.0) -> list[LatLon]:
+def corner(begin: LatLon = PICKUP, legs: int = 4, step_m: float = 100.0) -> list[LatLon]:
     """A staircase of 1 km legs, ten positions each."""
     path = [begin]
     for leg in range(legs):

@@ -75,6 +75,14 @@ def test_one_that_has_just_ended_says_ask_again(api, stage):
     assert api.get(f"bookings/{booking.pk}/track/", user=booking.passenger).status_code == 200
 
 
+def test_an_old_ride_without_a_track_never_gets_one(api, stage):
+    booking = stage.driven(started=ago(minutes=25), ended=ago(minutes=15))
+    stage.pass_hours(booking, 31 * 24)
+    answer = api.get(f"bookings/{booking.pk}/track/", user=booking.passenger)
+    assert problem(answer) == (404, "no_trip", None)
+    assert "dropped" in answer.json()["detail"]
+
+
 def test_where_nothing_is_known_the_geometry_is_null(api, stage):
     booking = stage.driven(started=ago(minutes=25), ended=ago(minutes=15))
     make_trip(booking.pk)
