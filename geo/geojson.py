@@ -1,5 +1,7 @@
 """Positions as GeoJSON geometries (RFC 7946): longitude first, six decimals, which is a hand's breadth."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from geo.coordinates import LatLon
@@ -19,15 +21,29 @@ def point_geometry(at: LatLon) -> dict[str, Any]:
 
 def line_geometry(start: LatLon, end: LatLon) -> dict[str, Any]:
     """A LineString from start to end, or a MultiLineString cut at the antimeridian (RFC 7946, 3.1.9)."""
-    shift = 360.0 if start.longitude - end.longitude > 180 else -360.0 if end.longitude - start.longitude > 180 else 0.0
-    if not shift:
-        return {"type": "LineString", "coordinates": [position(start), position(end)]}
-    edge = 180.0 if shift > 0 else -180.0
-    span = end.longitude + shift - start.longitude
-    share = (edge - start.longitude) / span
+    return path_geometry([start, end])
+
+
+def path_geometry(path: Sequence[LatLon]) -> dict[str, Any]:
+    """A LineString through these positions, two at least, or a MultiLineString cut wherever it crosses the antimeridian
+    (RFC 7946, 3.1.9)."""
+    lines = [[position(path[0])]]
+    for start, end in pairwise(path):
+        if abs(start.longitude - end.longitude) > 180:
+            before, after = _at_antimeridian(start, end)
+            lines[-1].append(position(before))
+            lines.append([position(after)])
+        lines[-1].append(position(end))
+    if len(lines) == 1:
+        return {"type": "LineString", "coordinates": lines[0]}
+    return {"type": "MultiLineString", "coordinates": lines}
+
+
+def _at_antimeridian(start: LatLon, end: LatLon) -> tuple[LatLon, LatLon]:
+    """Where the short way crosses it, as a position on either side."""
+    edge = 180.0 if start.longitude > end.longitude else -180.0
+    span = end.longitude + 2 * edge - start.longitude
+    # Both on it, on either side: no way at all.
+    share = (edge - start.longitude) / span if span else 0.0
     latitude = start.latitude + share * (end.latitude - start.latitude)
-    before, after = LatLon(latitude, edge), LatLon(latitude, -edge)
-    return {
-        "type": "MultiLineString",
-        "coordinates": [[position(start), position(before)], [position(after), position(end)]],
-    }
+    return LatLon(latitude, edge), LatLon(latitude, -edge)

@@ -110,6 +110,9 @@ class Knobs:
     position_late_hours: int = _knob(
         24, "How late a position may come, for example after a dead spot; older ones are not taken.", low=1
     )
+    jump_km_h: float = _knob(
+        250.0, "A position that could only be reached faster than this is left out of tracks.", low=1
+    )
     position_keep_days: int = _knob(30, "How long positions of the past are kept, in whole days (UTC).", low=2)
     trackers: bool = _knob(
         False,

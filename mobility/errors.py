@@ -40,6 +40,7 @@ ANSWERS: dict[str, Answer] = {
     "account_inactive": Answer("This account is closed or suspended.", 403),
     "unknown_path": Answer("There is nothing at this address.", 404),
     "not_found": Answer("There is no such thing.", 404),
+    "no_trip": Answer("This ride has no track: it was not driven, or it has just ended.", 404),
     "method_not_allowed": Answer("This method is not allowed here.", 405),
     "phone_taken": Answer("This phone number or username cannot be registered.", 409),
     # the state of the ride

@@ -20,6 +20,7 @@ from mobility.locations.freshness import sweep_silent
 from mobility.locations.partitions import keep_partitions
 from mobility.realtime.database import in_database
 from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials, tell_driver_positions
+from mobility.trips.services import make_due_trips
 
 log = structlog.get_logger(__name__)
 DEMO_TICK_S = 0.5
@@ -29,6 +30,7 @@ POSITIONS_WITHIN_S = 5.0
 COUNTS_TICK_S = 60.0  # positions stored and dropped since the start, by reason
 TIDY_TICK_S = 600.0
 SILENT_TICK_S = 10.0
+TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
 NEVER = 2**31 - 1
 _tasks: set["asyncio.Task[None]"] = set()
@@ -102,6 +104,13 @@ async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
     await in_database(forget_old_commands)
     await in_database(keep_partitions)
+    await _trips_tick()
+
+
+async def _trips_tick() -> None:
+    for _ in range(TRIP_ROUNDS):
+        if not await in_database(make_due_trips):
+            return
 
 
 async def _demo_tick() -> None:

@@ -13,6 +13,7 @@ from mobility.events import (
     UserSignedOut,
     subscribe,
 )
+from mobility.trips.services import make_trip
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,12 @@ def give_waiting_ride(fact: DriverFreed) -> None:
     background.later(offer_waiting_ride, fact.driver_id)
 
 
+def make_trip_of_ride(fact: RideMoved) -> None:
+    """A ride that was driven and is over gets its track, a moment later; the dispatcher makes up for what is missed."""
+    if fact.from_status == "in_progress":
+        background.later(make_trip, fact.booking_id)
+
+
 def alert_operators(fact: DriverSilent) -> None:
     """A line that monitoring looks for; the ride carries `attention_since` for the operators' pages."""
     log.error("driver_silent_on_ride", ride_id=fact.ride_id, booking_id=fact.booking_id, driver_id=fact.driver_id)
@@ -67,6 +74,7 @@ REACTIONS = (
     (DriverTold, hint_driver),
     (DriverConnected, replace_older_sockets),
     (DriverFreed, give_waiting_ride),
+    (RideMoved, make_trip_of_ride),
     (DriverSilent, alert_operators),
     (UserSignedOut, close_sockets_of_user),
 )

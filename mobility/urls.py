@@ -14,6 +14,7 @@ from mobility.locations.doors import FleetLocationsView, OwnLocationsView, Track
 from mobility.openapi import SchemaView
 from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
+from mobility.trips.api import TrackView
 
 urlpatterns = [
     path("", landing, name="landing"),
@@ -36,6 +37,7 @@ urlpatterns = [
     path("api/v1/bookings/<int:pk>/assign/", AssignView.as_view(), name="assign-booking"),
     path("api/v1/bookings/<int:pk>/complete/", CompleteView.as_view(), name="complete-booking"),
     path("api/v1/bookings/<int:pk>/explain/", ExplainView.as_view(), name="explain-booking"),
+    path("api/v1/bookings/<int:pk>/track/", TrackView.as_view(), name="booking-track"),
     path("api/v1/problems/", problems, name="problems"),
     path("api/v1/schema/", SchemaView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -64,6 +64,14 @@ def _no_past(*cases: str) -> tuple[str, ...]:
     return _history(*(f"test_a_wrong_position_is_refused[{case}]" for case in cases))
 
 
+def _trips(*tests: str) -> tuple[str, ...]:
+    return _in("trips/test_guards", *tests)
+
+
+def _no_trip(*cases: str) -> tuple[str, ...]:
+    return _trips(*(f"test_a_trip_that_cannot_be_is_refused[{case}]" for case in cases))
+
+
 def _no_driver(case: str) -> tuple[str, ...]:
     return _guards(f"test_a_driver_that_cannot_be_is_refused[{case}]")
 
@@ -130,6 +138,10 @@ _ANSWER_STAYS = _in("commands/test_guards", "test_an_answer_stays_as_it_was_give
 _ANSWER_KEPT = _in(
     "commands/test_guards",
     *(f"test_an_answer_of_today_is_not_forgotten[careconnect_{role}]" for role in ("owner", "app")),
+)
+_TRIP_OF_RIDE = _trips(
+    "test_a_ride_that_goes_on_has_no_trip",
+    *(f"test_a_trip_begins_and_ends_with_its_ride[{column}]" for column in ("started_at", "ended_at")),
 )
 
 CHECKS = {
@@ -267,6 +279,25 @@ CHECKS = {
         "mobility_search_round_round_check": _offers("TestRounds::test_rounds_are_counted"),
         "round_outcome_is_known": _offers("TestRounds::test_what_came_of_a_round_is_one_of_four_things"),
     },
+    "mobility_trip": {
+        "trip_counts_not_negative": _no_trip(
+            "track length_m fixes-trip_counts_not_negative",
+            "jumps-trip_counts_not_negative",
+            "leaps-trip_counts_not_negative",
+        ),
+        "trip_lengths_are_sane": _no_trip(
+            *(f"length_m-trip_lengths_are_sane{n}" for n in range(3)),
+            *(f"approach_m-trip_lengths_are_sane{n}" for n in range(2)),
+        ),
+        "trip_line_has_fixes": _no_trip(
+            "fixes-trip_line_has_fixes",
+            "length_m-trip_line_has_fixes",
+            "track-trip_line_has_fixes",
+            "track length_m-trip_line_has_fixes",
+        ),
+        "trip_times_in_order": _trips("test_behind_the_guard_stands_a_check_of_the_order_of_times"),
+        "trip_track_on_earth": _no_trip(*(f"track-trip_track_on_earth{n}" for n in range(4))),
+    },
     "mobility_user": {
         "user_phone_is_e164": _guards("test_a_user_that_cannot_be_is_refused[phone-user_phone_is_e164]"),
         "user_roles_are_known": _guards("test_a_user_that_cannot_be_is_refused[roles-user_roles_are_known]"),
@@ -295,6 +326,7 @@ PRIMARY_KEYS = {
     },
     "mobility_search_round": {"mobility_search_round_pkey": _offers("TestRounds::test_a_round_is_told_once")},
     "mobility_socket_ticket": {"mobility_socket_ticket_pkey": _guards("test_a_ticket_opens_one_thing")},
+    "mobility_trip": {"mobility_trip_pkey": _trips("test_a_ride_has_one_trip")},
 }
 
 UNIQUE = {
@@ -384,6 +416,7 @@ TRIGGERS = {
             *_in("bookings/test_kept", f"{_KEPT}[delete-log]"),
         ),
     },
+    "mobility_trip": {"trip_guard": _TRIP_OF_RIDE},
 }
 
 # In the order of the function; the second rule of one name is called NAME:2.
@@ -493,6 +526,7 @@ RULES = {
         "ride_event_seq_is_gapless": _no_log_row("4-confirmed-in_progress-ride_started-ride_event_seq_is_gapless"),
         "ride_event_follows_previous": _no_log_row("3-pending-confirmed-driver_assigned-ride_event_follows_previous"),
     },
+    "mobility_trip_guard": {"trip_is_of_a_driven_ride": _TRIP_OF_RIDE},
 }  # fmt: skip
 
 # What the application's role may not do.
@@ -509,6 +543,7 @@ NO_GRANT = {
     "mobility_ride_event": ("UPDATE", "DELETE"),
     "mobility_search_considered": ("UPDATE",),
     "mobility_search_round": ("UPDATE",),
+    "mobility_trip": ("DELETE",),
 }
 _GRANTS = {
     table: {

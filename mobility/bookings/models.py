@@ -93,6 +93,12 @@ class Booking(models.Model):
             models.Index(F("requested_at").desc(), F("id").desc(), name="booking_newest_first"),
             models.Index("driver", "confirmed_at", condition=Q(status__in=sorted(BOUND)), name="booking_bound"),
             models.Index("due_at", condition=Q(due_at__isnull=False), name="booking_due"),
+            # Rides that were driven, by time: which of them lack their trip?
+            models.Index(
+                "started_at",
+                condition=Q(started_at__isnull=False, status__in=[Status.CANCELLED, Status.COMPLETED]),
+                name="booking_driven",
+            ),
             # Waiting rides, nearest first, for a driver who becomes free.
             GistIndex(
                 Func(F("pickup"), template="(%(expressions)s::geography)"),

@@ -23,6 +23,7 @@ EXCEPTIONS = {
     "mobility_ride_event": {"SELECT", "INSERT"},
     "mobility_search_considered": FULL - {"UPDATE"},
     "mobility_search_round": FULL - {"UPDATE"},
+    "mobility_trip": FULL - {"DELETE"},
     "spatial_ref_sys": {"SELECT"},
 }
 

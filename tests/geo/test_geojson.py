@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.coordinates import LatLon, lat_lon
-from geo.geojson import line_geometry, point_geometry
+from geo.geojson import line_geometry, path_geometry, point_geometry
 
 anywhere = st.builds(lat_lon, st.floats(-90, 90), st.floats(-180, 180))
 
@@ -26,6 +26,21 @@ def test_a_line_over_the_antimeridian_is_cut_there():
         [[-179, -16], [-180, -17]],
         [[180, -17], [179, -18]],
     ]
+
+
+def test_a_path_is_one_line_until_it_crosses_the_antimeridian():
+    there = [LatLon(0, 178), LatLon(1, 179)]
+    assert path_geometry(there) == {"type": "LineString", "coordinates": [[178, 0], [179, 1]]}
+    assert path_geometry([*there, LatLon(3, -179), LatLon(1, 179)]) == {
+        "type": "MultiLineString",
+        "coordinates": [[[178, 0], [179, 1], [180, 2]], [[-180, 2], [-179, 3], [-180, 2]], [[180, 2], [179, 1]]],
+    }
+
+
+def test_a_path_may_stand_on_the_antimeridian():
+    on_it = path_geometry([LatLon(0, 179), LatLon(0, 180), LatLon(0, -180), LatLon(0, -179)])
+    assert on_it["type"] == "MultiLineString"
+    assert [piece[0] for piece in on_it["coordinates"]] == [[179, 0], [-180, 0]]
 
 
 @given(anywhere, anywhere)

@@ -8,7 +8,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'inbox_counter_at_commit', 'inbox_counter_begins', 'inbox_at_commit', 'inbox_guard', 'location_follows_driver',
     'location_from_driver',
     'location_keeps_its_driver', 'location_newest_wins', 'offer_at_commit', 'offer_guard',
-    'ride_event_at_commit', 'ride_event_guard'
+    'ride_event_at_commit', 'ride_event_guard', 'trip_guard'
 ]) name
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL
@@ -17,7 +17,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_driver_presence_pkey', 'mobility_position_pkey', 'mobility_ride_event_pkey', 'mobility_search_considered_pkey',
     'mobility_search_round_pkey', 'mobility_socket_ticket_pkey', 'mobility_driver_license_number_key',
     'mobility_driver_phone_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
-    'mobility_location_key_digest_key',
+    'mobility_location_key_digest_key', 'mobility_trip_pkey',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
     'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
     'mobility_user_user_permi_user_id_permission_id_1a6936de_uniq', 'booking_one_live_per_driver',
@@ -49,6 +49,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
     'command_id_is_plain', 'considered_verdict_is_known', 'mobility_search_considered_round_check',
     'mobility_search_round_round_check', 'user_phone_is_e164', 'user_roles_are_known',
+    'trip_counts_not_negative', 'trip_lengths_are_sane', 'trip_line_has_fixes', 'trip_times_in_order', 'trip_track_on_earth',
     'user_username_is_no_other_phone', 'booking_driver_is_the_offers', 'ride_event_move_allowed'
 ]) name
 WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conname = name)
@@ -65,6 +66,6 @@ FROM (VALUES
     ('mobility_driver_location', 'DELETE'), ('mobility_driver_presence', 'DELETE'),
     ('mobility_offer', 'DELETE'), ('mobility_position', 'UPDATE'), ('mobility_position', 'DELETE'),
     ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'),
-    ('mobility_search_considered', 'UPDATE'), ('mobility_search_round', 'UPDATE')
+    ('mobility_search_considered', 'UPDATE'), ('mobility_search_round', 'UPDATE'), ('mobility_trip', 'DELETE')
 ) AS walls (name, privilege)
 WHERE has_table_privilege('careconnect_app', name, privilege)

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from mobility.delivery import hub
 from mobility.dispatch.dispatcher import forget_old_explanations, sweep
 from mobility.server import dispatcher_loops
+from mobility.trips.services import make_due_trips
 
 
 class Command(BaseCommand):
@@ -31,7 +32,8 @@ class Command(BaseCommand):
         if options["once"]:
             done = sweep()
             forgotten = forget_old_explanations()
-            self.stdout.write(f"{done} rides were due, {forgotten} old explanations removed")
+            trips = make_due_trips()
+            self.stdout.write(f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made")
             return
         if not settings.REDIS_URL:
             raise CommandError(

@@ -1,0 +1,1 @@
+"""What was driven: the track of a ride that is over."""
