@@ -166,6 +166,12 @@ class EngineProcess:
         with urllib.request.urlopen(self.url + path, timeout=5) as response:
             return json.load(response)
 
+    def post(self, path: str, question: Any) -> Any:
+        """The document it answers to this one."""
+        request = urllib.request.Request(self.url + path, json.dumps(question).encode())
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return json.load(response)
+
     def kill(self) -> None:
         """End it at once."""
         if self.process is not None:

@@ -94,6 +94,15 @@ def test_many_threads_share_an_engine(router):
     assert found == expected
 
 
+def test_a_connection_the_engine_ends_after_its_number_of_requests_is_replaced(osrm):
+    """osrm-routed closes each after 512."""
+    asked = Osrm(osrm.url, timeout_s=TIMEOUT_S, otherwise=OTHERWISE)
+    for _ in range(1_100):
+        asked._cache._drives.clear()
+        assert asked.legs(STREETS[:1], WEST)[0].engine == "osrm"
+    asked.close()
+
+
 def test_what_is_known_is_not_asked_again(mortal, mortal_osrm):
     origins = [ACROSS, SOUTH, DEAD_END]
     before = mortal.legs(origins, EAST)
