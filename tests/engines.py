@@ -64,6 +64,19 @@ def make() -> None:
     # A place of its own until it is complete; beside the final one, because a rename must not cross file systems.
     new = HOME.with_name("engines-new")
     shutil.rmtree(new, ignore_errors=True)
+    try:
+        _unpack(new)
+        shutil.rmtree(HOME, ignore_errors=True)
+        new.rename(HOME)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    _build_osrm()
+    _build_valhalla()
+    (HOME / STAMP).write_text(state() + "\n")
+
+
+def _unpack(new: Path) -> None:
+    """The packages, in the folder `packages`; their programs can be run."""
     _fetch(new / "wheels")
     for wheel in sorted((new / "wheels").iterdir()):
         with zipfile.ZipFile(wheel) as archive:
@@ -71,11 +84,6 @@ def make() -> None:
     shutil.rmtree(new / "wheels")
     for program in [*new.glob("packages/osrm/bin/*"), *new.glob("packages/valhalla/bin/*")]:
         program.chmod(0o755)
-    shutil.rmtree(HOME, ignore_errors=True)
-    new.rename(HOME)
-    _build_osrm()
-    _build_valhalla()
-    (HOME / STAMP).write_text(state() + "\n")
 
 
 def _fetch(folder: Path) -> None:
@@ -221,7 +229,10 @@ def _running(engine: EngineProcess) -> Iterator[EngineProcess]:
 
 def _require_engines() -> None:
     if not are_ready():
-        pytest.skip("the routing engines are not here: `bin/setup --test` fetches them (see var/log/setup.log)")
+        pytest.skip(
+            "the routing engines are not here: `bin/setup --test` fetches them (see var/log/setup.log; if it "
+            "failed, remove var/engines-unavailable to have it try again)"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-Behaviour = Callable[[socket.socket], None]
-
 
 class Hostile:
     """Where it listens, and what it heard."""
@@ -20,8 +18,11 @@ class Hostile:
         self.over = threading.Event()
 
 
+Behaviour = Callable[[socket.socket, Hostile], None]
+
+
 @contextlib.contextmanager
-def hostile(behave: Callable[[socket.socket, Hostile], None]) -> Iterator[Hostile]:
+def hostile(behave: Behaviour) -> Iterator[Hostile]:
     """Serve connections with `behave`, which is called with each one after its request was read."""
 
     class Handler(socketserver.BaseRequestHandler):
@@ -53,14 +54,14 @@ def hostile(behave: Callable[[socket.socket, Hostile], None]) -> Iterator[Hostil
             thread.join()
 
 
-def says(body: bytes, status: str = "200 OK", *headers: str) -> Callable[[socket.socket, Hostile], None]:
+def says(body: bytes, status: str = "200 OK", *headers: str) -> Behaviour:
     """Answers every request with this."""
     head = "\r\n".join([f"HTTP/1.1 {status}", "Content-Type: application/json", *headers])
     answer = f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     return lambda connection, _told: connection.sendall(answer)
 
 
-def says_raw(data: bytes) -> Callable[[socket.socket, Hostile], None]:
+def says_raw(data: bytes) -> Behaviour:
     """Sends these bytes and closes."""
 
     def behave(connection: socket.socket, _told: Hostile) -> None:
@@ -70,7 +71,7 @@ def says_raw(data: bytes) -> Callable[[socket.socket, Hostile], None]:
     return behave
 
 
-def drips(start: bytes, drop: bytes, every_s: float = 0.02) -> Callable[[socket.socket, Hostile], None]:
+def drips(start: bytes, drop: bytes, every_s: float = 0.02) -> Behaviour:
     """Begins with `start` and goes on with `drop` for ever: no single read ever waits long."""
 
     def behave(connection: socket.socket, told: Hostile) -> None:
