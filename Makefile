@@ -67,5 +67,5 @@ lock: ## write requirements*.txt anew from requirements*.in (UPGRADE=1 takes new
 	done
 
 clean: ## remove caches and the virtual environment; keeps the database
-	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis var/setup-unavailable
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis var/setup-unavailable var/engines-unavailable
 	@find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +

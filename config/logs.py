@@ -81,6 +81,8 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
         # A wrong Host header is answered 400; the traceback would only quote the stranger. A handler that does nothing,
         # because without any Python's last resort prints it.
         | {"django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False}}
+        # At INFO httpx prints every address it asks, and a routing engine's holds where people are.
+        | {name: {"level": "WARNING"} for name in ("httpx", "httpcore")}
         | {name: {"level": level} for name in ("config", "geo", "mobility")},
     }
 

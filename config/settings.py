@@ -8,6 +8,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -40,6 +41,25 @@ try:
     MOBILITY = read_knobs(os.environ, demo=DEMO)
 except ConfigurationMistake as mistake:
     raise ImproperlyConfigured(str(mistake)) from None
+
+
+def _engine_url(variable: str, text: str) -> str:
+    """The address of a routing engine, empty for none."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if text and (not usable or parts.query or parts.fragment):
+        raise ImproperlyConfigured(f"{variable} must be like http://localhost:5000, with http or https and no query")
+    return text
+
+
+# --- routing -----------------------------------------------------------------------------------------------------
+OSRM_URL = _engine_url("OSRM_URL", env.str("OSRM_URL", ""))
+VALHALLA_URL = _engine_url("VALHALLA_URL", env.str("VALHALLA_URL", ""))
+if OSRM_URL and VALHALLA_URL:
+    raise ImproperlyConfigured("OSRM_URL and VALHALLA_URL are both set: one engine says how long drives take")
 
 # --- hosts, proxy ------------------------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEMO else [])

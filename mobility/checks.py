@@ -38,6 +38,20 @@ def somebody_dispatches(**_: Any) -> list[CheckMessage]:
     return []
 
 
+@register()
+def ranking_has_an_engine(**_: Any) -> list[CheckMessage]:
+    """Without a routing engine there are no travel times to go by."""
+    if settings.MOBILITY.ranking == "eta" and not (settings.OSRM_URL or settings.VALHALLA_URL):
+        return [
+            Warning(
+                "CARECONNECT_RANKING=eta without OSRM_URL or VALHALLA_URL: drivers are asked by distance.",
+                hint="Set one of them: see docs/routing.md.",
+                id="mobility.W002",
+            )
+        ]
+    return []
+
+
 @register(Tags.database)
 def application_role_owns_nothing(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """The role the service connects as must not be able to change or empty its tables."""

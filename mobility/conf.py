@@ -12,6 +12,7 @@ from typing import Any
 PREFIX = "CARECONNECT_"
 NOT_KNOBS = {"CARECONNECT_ENV"}
 STRATEGIES = ("balanced", "nearest")
+RANKINGS = ("distance", "eta")
 
 
 class ConfigurationMistake(ValueError):
@@ -33,6 +34,16 @@ class Knobs:
         "balanced",
         "Who gets a driver who becomes free. `balanced`: the nearest waiting ride while riders outnumber idle drivers, "
         "else the one that waits longest; `nearest`: always the one that waits longest.",
+    )
+    ranking: str = _knob(
+        "distance",
+        "Who of the nearest is asked first: `distance`, or `eta`, whoever is at the pickup soonest by road, of the 16 "
+        "nearest; that needs a routing engine.",
+    )
+    ranking_timeout_s: float = _knob(
+        0.2,
+        "How long a search waits for the routing engine, then it goes by distance. The ride's row is locked meanwhile.",
+        low=0.01,
     )
     offer_ttl_s: float = _knob(15.0, "How long a driver has to answer a request, once they have it.", low=0.1)
     delivery_timeout_s: float = _knob(
@@ -102,8 +113,13 @@ class Knobs:
     frames_burst: int = _knob(60, "Frames one socket may send at once.", low=1)
     positions_per_s: float = _knob(2.0, "Position frames a second one driver may send for long.", low=0.1)
     positions_burst: int = _knob(60, "Position frames one driver may send at once.", low=1)
-    eta_detour: float = _knob(1.3, "Roads are so much longer than the great circle, where no router is set.", low=1)
-    eta_speed_km_h: float = _knob(30.0, "Average speed on roads, where no router is set.", low=1)
+    eta_detour: float = _knob(
+        1.3, "Roads are so much longer than the great circle, where no routing engine says better.", low=1
+    )
+    eta_speed_km_h: float = _knob(30.0, "Average speed on roads, where no routing engine says better.", low=1)
+    routing_timeout_s: float = _knob(
+        1.0, "How long the routing engine is waited for in all; then it is the great circle.", low=0.01
+    )
     position_accuracy_m: float = _knob(
         200.0, "A position whose device says it may be farther off than this is not taken.", low=1
     )
@@ -145,6 +161,8 @@ def read_knobs(environ: Mapping[str, str], *, demo: bool) -> Knobs:
     }
     if values["strategy"] not in STRATEGIES:
         raise ConfigurationMistake(f"CARECONNECT_STRATEGY must be one of {', '.join(STRATEGIES)}")
+    if values["ranking"] not in RANKINGS:
+        raise ConfigurationMistake(f"CARECONNECT_RANKING must be one of {', '.join(RANKINGS)}")
     if values["guest_rides"] and not demo:
         raise ConfigurationMistake("CARECONNECT_GUEST_RIDES exists only with CARECONNECT_ENV=demo")
     return Knobs(**values)

@@ -17,6 +17,7 @@ from geo.coordinates import lat_lon, point
 from mobility.bookings.services import RideRequest
 from mobility.invariants.queries import broken_invariants
 from mobility.models import Driver, DriverLocation, User
+from tests.engines import mortal_osrm, osrm, valhalla  # noqa: F401 (fixtures)
 from tests.environment import libpq, on_database
 from tests.server import Server, serving
 

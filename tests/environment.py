@@ -20,6 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTER = ROOT / "var" / "test-postgres"
+_NOT_OURS = {"REDIS_URL", "WEB_CONCURRENCY", "DATABASE_OWNER_URL", "OSRM_URL", "VALHALLA_URL"}
 SECRET_KEY = "tests-only-" + "0123456789abcdef" * 4
 
 
@@ -52,7 +53,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 def _start() -> None:
     for name in list(os.environ):
-        if name.startswith("CARECONNECT_") or name in {"REDIS_URL", "WEB_CONCURRENCY", "DATABASE_OWNER_URL"}:
+        if name.startswith("CARECONNECT_") or name in _NOT_OURS:
             del os.environ[name]
     os.environ |= {
         "ENV_FILE": "",

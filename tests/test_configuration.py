@@ -1,11 +1,15 @@
 """Settings: every one is documented, and the documents name none that does not exist."""
 
 import dataclasses
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from mobility.checks import ranking_has_an_engine
 from mobility.conf import ConfigurationMistake, Knobs, read_knobs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,3 +67,42 @@ def test_knobs_are_read_from_the_environment():
 def test_a_knob_that_cannot_be_used_is_named(name, value):
     with pytest.raises(ConfigurationMistake, match=f"CARECONNECT_{name}"):
         read_knobs({f"CARECONNECT_{name}": value}, demo=False)
+
+
+def settings_start(**environment: str) -> str:
+    """The last line of what a process says that reads the settings with these variables; empty when it does well."""
+    ended = subprocess.run(
+        [sys.executable, "-c", "import config.settings"], cwd=ROOT, env=os.environ | environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode == 0) == (ended.stderr == ""), ended.stderr
+    return ended.stderr.strip().rsplit("\n", 1)[-1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:5000", "file:///etc/passwd", "ftp://localhost", "http://", "http://:5000", "http://localhost:port",
+     "http://localhost:99999", "http://localhost:5000/?key=1", "http://localhost/#here"],
+)  # fmt: skip
+def test_the_address_of_an_engine_must_be_one(url):
+    assert "OSRM_URL must be like http://localhost:5000" in settings_start(OSRM_URL=url)
+    assert "VALHALLA_URL must be like http://localhost:5000" in settings_start(VALHALLA_URL=url)
+
+
+@pytest.mark.parametrize("url", ["", "http://localhost:5000", "https://user:pass@routes.example.org/osrm/"])
+def test_addresses_of_engines(url):
+    assert settings_start(OSRM_URL=url) == ""
+    assert settings_start(VALHALLA_URL=url) == ""
+
+
+def test_two_engines_are_one_too_many():
+    assert "both set" in settings_start(OSRM_URL="http://localhost:1", VALHALLA_URL="http://localhost:2")
+
+
+@pytest.mark.parametrize(
+    ("ranking", "url", "warned"), [("eta", "", True), ("eta", "http://x", False), ("distance", "", False)]
+)
+def test_a_ranking_that_has_no_engine_is_warned_about(settings, ranking, url, warned):
+    settings.MOBILITY = dataclasses.replace(settings.MOBILITY, ranking=ranking)
+    settings.OSRM_URL = url
+    assert [message.id for message in ranking_has_an_engine()] == (["mobility.W002"] if warned else [])

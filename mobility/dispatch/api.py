@@ -98,7 +98,7 @@ class RoundBody(serializers.Serializer[Any]):
 
     round = serializers.IntegerField()
     made_at = serializers.DateTimeField()
-    strategy = serializers.CharField()
+    strategy = serializers.CharField(help_text='With " by eta" where travel times had a say in the order of asking.')
     radius_m = serializers.FloatField()
     outcome = serializers.ChoiceField(choices=Outcome.values)
     drivers = ConsideredBody(many=True, help_text="Nearest first.")

@@ -78,6 +78,7 @@ class SearchRound(models.Model):
     booking = models.ForeignKey(Booking, on_delete=models.PROTECT, related_name="search_rounds", db_index=False)
     round = models.PositiveIntegerField()
     made_at = models.DateTimeField(db_default=Now(), db_index=True)
+    # Its name, and " by eta" where travel times had a say in the order of asking.
     strategy = models.CharField(max_length=32)
     radius_m = models.FloatField()
     outcome = models.CharField(max_length=16, choices=Outcome.choices)

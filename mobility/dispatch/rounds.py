@@ -11,6 +11,7 @@ from mobility import events
 from mobility.bookings import services as bookings
 from mobility.conf import knobs
 from mobility.dispatch.queries import Candidate, Search, anybody_left, first_fetch, params_of
+from mobility.dispatch.ranking import Ranking
 from mobility.dispatch.states import CloseReason, OfferStatus, Outcome
 from mobility.dispatch.strategies import strategy
 from mobility.transactions import rows
@@ -41,13 +42,14 @@ def next_round(search: Search) -> RoundResult:
     """Ask the next wave of drivers, or bind one who takes rides by themselves. With nobody to ask, wait for those who
     are busy or asked elsewhere; with nobody left at all, give the search up. Nobody is being asked for the ride now.
     """
-    asked, passed_over = _ask_the_best(search)
+    ranking = Ranking()
+    asked, passed_over = _ask_the_best(search, ranking)
     bound = next((row for row in asked if row.status == OfferStatus.ACCEPTED), None)
     if bound is not None:
-        _explain(search, Outcome.ASSIGNED)
+        _explain(search, Outcome.ASSIGNED, ranking)
         return RoundResult(Outcome.ASSIGNED, bound.seq, bound.driver_id)
     if asked:
-        _explain(search, Outcome.ASKED)
+        _explain(search, Outcome.ASKED, ranking)
         schedule(search.booking_id, search.rounds + 1)
         return RoundResult(Outcome.ASKED)
     if not anybody_left(search):
@@ -69,13 +71,13 @@ def _wait(search: Search, retry_s: float) -> None:
 
 def top_up(search: Search, places: int) -> None:
     """Ask further drivers in a wave that is under way, for places that were lost to undelivered requests."""
-    fetch = first_fetch(knobs().candidate_count)
-    asked = ask(search, strategy().drivers_for(search, fetch).found, places) if places > 0 else []
+    fetch, ranking = first_fetch(knobs().candidate_count), Ranking()
+    asked = ask(search, strategy().drivers_for(search, fetch, ranking).found, places) if places > 0 else []
     if not asked:
         schedule(search.booking_id, search.rounds)
         return
     bound = any(row.status == OfferStatus.ACCEPTED for row in asked)
-    _explain(search, Outcome.ASSIGNED if bound else Outcome.ASKED)
+    _explain(search, Outcome.ASSIGNED if bound else Outcome.ASKED, ranking)
     schedule(search.booking_id, search.rounds + 1)
 
 
@@ -89,14 +91,14 @@ def ask_driver(search: Search, driver_id: int, distance_m: float) -> bool:
     return bool(asked)
 
 
-def _ask_the_best(search: Search) -> tuple[list[Any], bool]:
+def _ask_the_best(search: Search, ranking: Ranking) -> tuple[list[Any], bool]:
     """Ask a whole wave; and whether there were drivers, but others held every one of them at this moment.
 
     Drivers whom other transactions hold are passed over, and more are fetched when that were all.
     """
     fetch = first_fetch(knobs().candidate_count)
     while True:
-        candidates = strategy().drivers_for(search, fetch)
+        candidates = strategy().drivers_for(search, fetch, ranking)
         asked = ask(search, candidates.found, knobs().candidate_count)
         passed_over = bool(candidates.found) and not asked
         for driver_id in candidates.for_others:
@@ -157,13 +159,14 @@ def schedule(booking_id: int, rounds: int, retry_s: float | None = None) -> None
     rows("dispatch/sql/schedule", {"booking_id": booking_id, "rounds": rounds, "retry_s": retry_s})
 
 
-def _explain(search: Search, outcome: Outcome) -> None:
+def _explain(search: Search, outcome: Outcome, ranking: Ranking | None = None) -> None:
+    by_eta = " by eta" if ranking is not None and ranking.changed_by_eta else ""
     rows(
         "dispatch/sql/explain",
         params_of(search)
         | {
             "round": search.rounds + 1,
-            "strategy": strategy().name,
+            "strategy": strategy().name + by_eta,
             "outcome": outcome.value,
             "listed": knobs().explained_drivers,
         },

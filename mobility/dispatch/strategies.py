@@ -16,6 +16,7 @@ from mobility.dispatch.queries import (
     nearest_to,
     waiting_near,
 )
+from mobility.dispatch.ranking import Ranking
 
 
 class Strategy(Protocol):
@@ -23,8 +24,9 @@ class Strategy(Protocol):
 
     name: str
 
-    def drivers_for(self, search: Search, fetch: int) -> Candidates:
-        """Whom to ask for this ride, best first; looks at `fetch` drivers at most."""
+    def drivers_for(self, search: Search, fetch: int, ranking: Ranking) -> Candidates:
+        """Whom to ask for this ride, best first; looks at `fetch` drivers at first. Of those at hand `ranking` says who
+        is better."""
 
     def ride_for(self, driver: IdleDriver) -> WaitingRide | None:
         """Which waiting ride to ask this driver for."""
@@ -35,9 +37,9 @@ class Nearest:
 
     name = "nearest"
 
-    def drivers_for(self, search: Search, fetch: int) -> Candidates:
+    def drivers_for(self, search: Search, fetch: int, ranking: Ranking) -> Candidates:
         """The nearest drivers."""
-        return nearest_to(search, fetch)
+        return _best_of_nearest(search, fetch, ranking)
 
     def ride_for(self, driver: IdleDriver) -> WaitingRide | None:
         """The ride in reach that waits longest."""
@@ -53,9 +55,9 @@ class Balanced:
 
     name = "balanced"
 
-    def drivers_for(self, search: Search, fetch: int) -> Candidates:
+    def drivers_for(self, search: Search, fetch: int, ranking: Ranking) -> Candidates:
         """The nearest drivers; in later rounds only those who have no nearer ride to go to."""
-        nearest = nearest_to(search, fetch)
+        nearest = _best_of_nearest(search, fetch, ranking)
         if search.rounds == 0:
             return nearest
         wave = nearest.found[: knobs().candidate_count]
@@ -73,6 +75,11 @@ class Balanced:
         if not waiting or not waiting[0].riders_outnumber:
             return min(waiting, key=_longest_waiting, default=None)
         return min(waiting, key=lambda ride: (ride.live_offers > 0, ride.distance_m, ride.booking_id))
+
+
+def _best_of_nearest(search: Search, fetch: int, ranking: Ranking) -> Candidates:
+    nearest = nearest_to(search, fetch)
+    return nearest._replace(found=ranking.ranked(search.pickup, nearest.found))
 
 
 def _longest_waiting(ride: WaitingRide) -> tuple[object, ...]:

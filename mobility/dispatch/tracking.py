@@ -1,12 +1,11 @@
 """Rides that are followed: where the driver is, and how long it takes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from geo.coordinates import LatLon
-from geo.routing.router import GreatCircle, Router
-from mobility.conf import knobs
+from mobility.dispatch.travel import router
 from mobility.transactions import rows
 
 
@@ -23,21 +22,24 @@ class DriverPosition(NamedTuple):
     eta_s: float
 
 
-def router() -> Router:
-    """The engine that is set."""
-    return GreatCircle(detour=knobs().eta_detour, speed_km_h=knobs().eta_speed_km_h)
+def moved_drivers(known: Mapping[int, datetime | None]) -> list[Any]:
+    """The rows of followed.sql of these rides, of those under way whose position is not the `known` one. Reads only."""
+    return [
+        row
+        for row in rows("dispatch/sql/followed", {"booking_ids": list(known)})
+        if row.recorded_at != known[row.booking_id]
+    ]
 
 
-def driver_positions(known: Mapping[int, datetime | None]) -> list[DriverPosition]:
-    """Where the drivers of these rides are, of those under way whose position is not the `known` one. Reads only."""
-    engine = router()
-    found = []
-    for row in rows("dispatch/sql/followed", {"booking_ids": list(known)}):
-        if row.recorded_at == known[row.booking_id]:
-            continue
-        at = LatLon(row.latitude, row.longitude)
-        leg = engine.legs([at], LatLon(row.goal_latitude, row.goal_longitude))[0]
-        found.append(
-            DriverPosition(row.booking_id, row.seq, at, row.heading, row.speed, row.recorded_at, leg.duration_s)
-        )
-    return found
+def driver_positions(moved: Sequence[Any]) -> list[DriverPosition]:
+    """The same with the time each drive takes. Asks the routing engine and not the database: not for its threads.
+
+    Takes `routing_timeout_s` at most, for all of them together.
+    """
+    places = [LatLon(row.latitude, row.longitude) for row in moved]
+    goals = [LatLon(row.goal_latitude, row.goal_longitude) for row in moved]
+    legs = router().drives(list(zip(places, goals, strict=True)))
+    return [
+        DriverPosition(row.booking_id, row.seq, at, row.heading, row.speed, row.recorded_at, leg.duration_s)
+        for row, at, leg in zip(moved, places, legs, strict=True)
+    ]

@@ -1,10 +1,13 @@
 """What a server process does beside answering: checking who may still be connected, and what hints did not tell."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import structlog
 
 from mobility.bookings.queries import newer_than_told, rides_of
 from mobility.dispatch.duty import renew_presence
-from mobility.dispatch.tracking import driver_positions
+from mobility.dispatch.tracking import driver_positions, moved_drivers
 from mobility.drivers.queries import told_more
 from mobility.people.credentials import still_valid
 from mobility.realtime.database import in_database
@@ -13,6 +16,8 @@ from mobility.realtime.passenger import PassengerSocket
 from mobility.realtime.socket import Closed, Socket
 
 log = structlog.get_logger(__name__)
+# Waits for the routing engine, so that no thread of the database does. One look is under way at a time.
+_routing = ThreadPoolExecutor(1, thread_name_prefix="travel-times")
 
 
 async def recheck_credentials() -> None:
@@ -60,7 +65,8 @@ async def tell_driver_positions() -> None:
     """Tell passengers whose ride is under way where their driver is. One query for all of this process.
 
     Looking once a second, instead of sending each position to whoever might want it, is what bounds this: by rides, not
-    by positions, and what is told is always the newest.
+    by positions, and what is told is always the newest. A routing engine that hangs delays what is told by
+    `routing_timeout_s`, for all rides together.
     """
     following: dict[int, list[PassengerSocket]] = {}
     for socket in Socket.live:
@@ -72,7 +78,10 @@ async def tell_driver_positions() -> None:
     for booking_id, sockets in following.items():
         if any(socket.driver_told(booking_id) != known[booking_id] for socket in sockets):
             known[booking_id] = None  # one of them has been told less
-    for position in await in_database(driver_positions, known):
+    moved = await in_database(moved_drivers, known)
+    if not moved:
+        return
+    for position in await asyncio.get_running_loop().run_in_executor(_routing, driver_positions, moved):
         for socket in following[position.booking_id]:
             socket.driver_moved(position)
 
