@@ -1,5 +1,6 @@
 """The passenger's socket: /ws/ride/<ride_id>/. It authorises, parses, calls one service and replies."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -44,7 +45,6 @@ class PassengerSocket(Socket):
 
     _booking_id: int | None = None
     _seq = 0
-    _driver_at: DriverPosition | None = None  # the newest to be told, until it is
     _driver_told: tuple[int, datetime] | None = None  # the ride and time of the position told last
 
     def check_path(self) -> str:
@@ -84,10 +84,7 @@ class PassengerSocket(Socket):
                     await self._cancel(command)
 
     async def hinted(self, message: dict[str, Any]) -> None:
-        """The driver has moved; or the log of one of the passenger's rides is longer: send what is not seen yet."""
-        if message["type"] == "driver.moved":
-            await self._tell_driver_position()
-            return
+        """The log of one of the passenger's rides is longer: send what is not seen yet."""
         if message["ride_id"] != self.ride_id:
             return
         booking_id = message["booking_id"]
@@ -101,19 +98,15 @@ class PassengerSocket(Socket):
         return self._driver_told[1] if self._driver_told and self._driver_told[0] == booking_id else None
 
     def driver_moved(self, position: DriverPosition) -> None:
-        """Tell where the driver is. Of several that wait, because the client reads slowly, the newest alone is told."""
-        if self.driver_told(position.booking_id) == position.recorded_at:
+        """Tell where the driver is, unless something else is being told or the client is not reading: then the next
+        look, a second later, tells what is the newest by then."""
+        if self._turn.locked() or self.driver_told(position.booking_id) == position.recorded_at:
             return
-        waiting, self._driver_at = self._driver_at is not None, position
-        if not waiting:
-            self.heard({"type": "driver.moved"})
-
-    async def _tell_driver_position(self) -> None:
-        position, self._driver_at = self._driver_at, None
-        # The ride has moved since: who may see the driver now, only the next look can say.
-        if position is not None and (position.booking_id, position.seq) == (self._booking_id, self._seq):
+        # If the ride has moved since, who may see the driver now only the next look can say.
+        if (position.booking_id, position.seq) != (self._booking_id, self._seq):
+            return
+        if self.say(json.dumps(frames.driver_location(position))):
             self._driver_told = position.booking_id, position.recorded_at
-            await self.tell(frames.driver_location(position))
 
     def told(self) -> tuple[int, int] | None:
         """The booking shown and its seq, once there is one."""

@@ -280,7 +280,7 @@ def _plain_id(value: Any) -> str | None:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        value = _decoder.decode(text)
     except Misunderstood:
         raise
     except RecursionError:
@@ -289,7 +289,9 @@ def _object(text: str) -> dict[str, Any]:
         raise Misunderstood("invalid_json") from None
     if not isinstance(value, dict):
         raise Misunderstood("not_an_object")
-    _check(value, 1)
+    # Only an escape can hide what cannot be stored, and what has few brackets is not deep.
+    if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+        _check(value, 1)
     return value
 
 
@@ -302,6 +304,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constants(name: str) -> NoReturn:
     raise Misunderstood("invalid_json", f"{name} is not a JSON number.")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
 
 
 def _check(value: Any, depth: int) -> None:
