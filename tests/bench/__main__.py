@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.bench import accept, assign, echo, hotspot, matching, positions, redis_peer
+from tests.bench import accept, assign, echo, fanout, hotspot, matching, meanwhile, positions, redis_peer, updates
 from tests.bench.plan import FULL, QUICK, SEED, Plan
 from tests.bench.report import Result, console, machine, say, show_targets
 from tests.bench.stage import FLEET_SEED, RESULTS, Disturbance, Stage, exit_code
@@ -27,7 +27,10 @@ BENCHES: dict[str, Callable[[Stage, Plan], Result]] = {
     "hotspot": hotspot.bench,
     "accept": accept.bench,
     "positions": positions.bench,
+    "meanwhile": meanwhile.bench,
     "echo": echo.bench,
+    "updates": updates.bench,
+    "fanout": fanout.bench,
 }
 BUSY_BEFORE = 0.5  # load average of the last minute from which figures deserve doubt
 

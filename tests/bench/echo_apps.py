@@ -1,9 +1,12 @@
-"""Three applications that send back what they are sent, to see what our base consumer costs and saves."""
+"""Applications to see what our base consumer costs and saves: three send back what they are sent, two tell a group of
+sockets what another process sent to it.
+"""
 
 import json
 import os
 from typing import Any
 
+FAN = "bench"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
@@ -48,7 +51,27 @@ def _consumer(name: str) -> Any:
 
         return Stock.as_asgi()
 
+    if name == "core_group":
+        return _core_group()
+
     from mobility.realtime.socket import Socket
+
+    if name == "hub_group":
+
+        class Member(Socket):
+            """Our base consumer in a group of the hub, telling what everybody is told alike."""
+
+            def check_path(self) -> str:
+                return ""
+
+            async def opened(self) -> None:
+                await self.join(FAN)
+
+            def heard(self, message: dict[str, Any]) -> None:
+                if not self.say(message["text"]):
+                    raise RuntimeError("a client of the bench does not read")
+
+        return Member.as_asgi()
 
     class Base(Socket):
         """Our base consumer and nothing more."""
@@ -60,6 +83,26 @@ def _consumer(name: str) -> Any:
             await self.tell(json.loads(text))
 
     return Base.as_asgi()
+
+
+def _core_group() -> Any:
+    from channels.generic.websocket import AsyncJsonWebsocketConsumer
+    from django.conf import settings
+
+    settings.CHANNEL_LAYERS["core"] = {
+        "BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [settings.REDIS_URL]},
+    }  # fmt: skip
+
+    class Member(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+        """As the documentation of Channels has it."""
+
+        channel_layer_alias = "core"
+        groups = (FAN,)
+
+        async def fan_out(self, event: dict[str, Any]) -> None:
+            await self.send_json(event["content"])
+
+    return Member.as_asgi()
 
 
 def _beside_plain(name: str) -> Any:
@@ -78,3 +121,5 @@ def _beside_plain(name: str) -> Any:
 
 stock = _beside_plain("stock")
 base = _beside_plain("base")
+core_group = _beside_plain("core_group")
+hub_group = _beside_plain("hub_group")

@@ -4,6 +4,7 @@
 `accepts` drivers who accept whatever they are asked, and passengers who ask (accept_load.py)
 `echo`    so many sockets, each sending its next message when the answer to the last one has come
 `idle`    so many sockets, open and silent until a line comes on stdin
+`updates` sockets that send positions on end; `fanout` sockets that all hear the same (crowd_load.py)
 It measures its own CPU, because a figure is worth nothing when this process is the bottleneck.
 """
 
@@ -179,6 +180,7 @@ def _main() -> None:
     import uvloop
 
     from tests.bench.accept_load import Accepts
+    from tests.bench.crowd_load import FanOut, Updates
 
     how = json.loads(sys.stdin.readline())
     work = {
@@ -186,6 +188,8 @@ def _main() -> None:
         "accepts": lambda: Accepts(how).run(),
         "echo": lambda: _echo(how),
         "idle": lambda: _idle(how),
+        "updates": lambda: Updates(how).run(),
+        "fanout": lambda: FanOut(how).run(),
     }
     print(json.dumps(uvloop.run(work[how["do"]]())), flush=True)
 

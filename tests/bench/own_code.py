@@ -45,11 +45,14 @@ class OwnCode:
             raise BenchError("the process with the service's own code ended, see above")
         return json.loads(answer)
 
-    def nearest(self, box: Box, *, clients: int, seconds: float, seed: int, vehicle_type: str | None = None) -> Timing:
-        """`nearest_available` for random pickups in the box, as for a ride: only drivers who can be asked."""
-        return Timing(
-            **self.ask("nearest", box=box, clients=clients, seconds=seconds, seed=seed, vehicle_type=vehicle_type)
-        )
+    def nearest(
+        self, box: Box, *, clients: int, seconds: float, seed: int, vehicle_type: str | None = None,
+        per_s: float | None = None,
+    ) -> Timing:  # fmt: skip
+        """`nearest_available` for random pickups in the box, as for a ride: only drivers who can be asked. On end, or
+        each client so many a second."""
+        how = {"clients": clients, "seconds": seconds, "seed": seed, "vehicle_type": vehicle_type, "per_s": per_s}
+        return Timing(**self.ask("nearest", box=box, **how))
 
     def statements(self) -> dict[str, Any]:
         """What the service sends for a ride and for accepts; see `_statements`."""
@@ -102,7 +105,12 @@ def _nearest(how: dict[str, Any]) -> dict[str, Any]:
         nearest_available(LatLon(*drawn(rng, box)), vehicle_type=how["vehicle_type"], asking=True)
         all_warm.wait()
         stop = time.perf_counter() + how["seconds"]
+        due = time.perf_counter()
         while (began := time.perf_counter()) < stop:
+            if how["per_s"] is not None:
+                due += 1 / how["per_s"]
+                time.sleep(max(0.0, due - began))
+                began = due  # one that could not begin in time has waited
             nearest_available(LatLon(*drawn(rng, box)), vehicle_type=how["vehicle_type"], asking=True)
             ended = time.perf_counter()
             mine.append((ended, (ended - began) * 1e3))
@@ -238,19 +246,39 @@ def _recorded() -> Iterator[list[tuple[str, dict[str, Any]]]]:
 def _positions(how: dict[str, Any]) -> float:
     """Positions a second that the ingest's own writer stores in batches on so many connections; the batches are made
     beforehand: no buffer, no client."""
-    from mobility.models import DriverLocation
-
     rng, size = random.Random(how["seed"]), how["batch"]
-    if not _places:
-        _places.update(
-            (d, (at.y, at.x)) for d, at in DriverLocation.objects.values_list("driver_id", "position").iterator()
-        )
+    _find_places()
     stored, spent = 0, 0.0
     while spent < how["seconds"]:
         batches = [_batch(rng, size) for _ in range(max(AT_ONCE // size, how["writers"]))]
         stored += size * len(batches)
         spent += _written(batches, how["writers"])
     return stored / spent
+
+
+def _prepare(how: dict[str, Any]) -> int:
+    """Make so many positions for `_write_prepared`."""
+    rng, size = random.Random(how["seed"]), how["batch"]
+    _find_places()
+    _prepared[:] = [_batch(rng, size) for _ in range(how["count"] // size)]
+    return len(_prepared) * size
+
+
+def _write_prepared(how: dict[str, Any]) -> float:
+    """Write them at so many a second, or as fast as it goes where that is less; how many a second it were."""
+    stored = sum(len(batch) for batch in _prepared)
+    took = _written(_prepared, how["writers"], how["per_s"])
+    _prepared.clear()
+    return stored / took
+
+
+def _find_places() -> None:
+    from mobility.models import DriverLocation
+
+    if not _places:
+        _places.update(
+            (d, (at.y, at.x)) for d, at in DriverLocation.objects.values_list("driver_id", "position").iterator()
+        )
 
 
 def _batch(rng: random.Random, size: int) -> "list[Fix]":
@@ -264,25 +292,28 @@ def _batch(rng: random.Random, size: int) -> "list[Fix]":
     return fixes
 
 
-def _written(batches: "list[list[Fix]]", writers: int) -> float:
-    """Seconds until they are stored; every connection open before."""
+def _written(batches: "list[list[Fix]]", writers: int, per_s: float | None = None) -> float:
+    """Seconds until they are stored, each batch not before its time at `per_s`; every connection open before."""
     from django.db import connection
 
     from mobility.locations.ingest import write_fixes
 
     ready, ends = threading.Barrier(writers + 1), []
+    apart_s = 0.0 if per_s is None else len(batches[0]) / per_s
 
-    def write(mine: "list[list[Fix]]") -> None:
+    def write(number: int) -> None:
         try:
             connection.ensure_connection()
             ready.wait()
-            for batch in mine:
-                write_fixes(batch)
+            began = time.perf_counter()
+            for at in range(number, len(batches), writers):
+                time.sleep(max(0.0, began + at * apart_s - time.perf_counter()))
+                write_fixes(batches[at])
             ends.append(time.perf_counter())
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=write, args=[batches[n::writers]]) for n in range(writers)]
+    threads = [threading.Thread(target=write, args=[n]) for n in range(writers)]
     for thread in threads:
         thread.start()
     ready.wait()
@@ -295,6 +326,7 @@ def _written(batches: "list[list[Fix]]", writers: int) -> float:
 
 
 _places: dict[int, tuple[float, float]] = {}
+_prepared: "list[list[Fix]]" = []
 
 
 def _invariants(_how: dict[str, Any]) -> list[str]:
@@ -328,7 +360,7 @@ def _main() -> None:
     django.setup()
     work = {
         "nearest": _nearest, "haversine": _haversine, "statements": _statements, "tokens": _tokens,
-        "invariants": _invariants, "positions": _positions,
+        "invariants": _invariants, "positions": _positions, "prepare": _prepare, "write_prepared": _write_prepared,
     }  # fmt: skip
     for line in sys.stdin:
         how = json.loads(line)

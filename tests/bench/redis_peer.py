@@ -55,7 +55,7 @@ def _one_size(stage: Stage, plan: Plan, size: int, result: Result) -> float:
     rounds: dict[tuple[str, int], list[Timing]] = defaultdict(list)
     with ExitStack() as processes:
         given = processes.enter_context(own_code(stage, fleet)).statements()
-        port = processes.enter_context(_redis())
+        port = processes.enter_context(redis_alone())
         say(f"redis: loading the free drivers of {size:,}")
         free = _fill(port, fleet)
         script = pgbench.draw(DENSE) + pgbench.in_script("dispatch/sql/nearest", given["search"]) + ";"
@@ -84,7 +84,7 @@ def _one_size(stage: Stage, plan: Plan, size: int, result: Result) -> float:
 
 
 @contextmanager
-def _redis() -> Iterator[int]:
+def redis_alone() -> Iterator[int]:
     """A Redis of our own on a free loopback port that keeps nothing."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="careconnect-bench-") as folder:

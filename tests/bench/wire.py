@@ -49,6 +49,10 @@ class Wire(asyncio.Protocol):
         """Send one text message."""
         self._transport.write(frame(message))
 
+    def send_raw(self, frames: bytes) -> None:
+        """Send frames that are made already, in one write."""
+        self._transport.write(frames)
+
     async def receive(self) -> bytes:
         """The next text message."""
         while not self._messages:
