@@ -107,6 +107,19 @@ class GeoJSONRenderer(renderers.JSONRenderer):
     format = "geojson"
 
 
+def _leave_no_circles(answered: Response) -> None:
+    """Take apart what holds itself in memory. Else it stays until the collection of all garbage, minutes later
+    (mobility/server.py): 20 KiB of every request, and its body and its answer, 2 MiB for 5,000 positions.
+    """
+    context: Any = answered.renderer_context  # type: ignore[attr-defined]
+    request, view = context["request"], context["view"]
+    answered.renderer_context = {}  # type: ignore[attr-defined]
+    answered.data = None
+    request.parser_context = {}
+    view.request = view.response = None
+    vars(request._request).pop("_messages", None)  # Django's messages, which are for pages
+
+
 class PersonalView(APIView):
     """A view whose answers are about a person: no cache keeps them."""
 
@@ -116,6 +129,8 @@ class PersonalView(APIView):
         """Adds `no-store` to answers and refusals alike."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
+        if isinstance(response, Response):
+            response.add_post_render_callback(_leave_no_circles)
         return response
 
 

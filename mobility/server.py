@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import resource
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -32,6 +34,7 @@ TIDY_TICK_S = 600.0
 SILENT_TICK_S = 10.0
 TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
+GROWTH_TICK_S, GROWTH_MIB = 1.0, 128.0
 NEVER = 2**31 - 1
 _tasks: set["asyncio.Task[None]"] = set()
 
@@ -53,6 +56,7 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
         asyncio.create_task(_repeat(tell_driver_positions, FOLLOW_TICK_S)),
         asyncio.create_task(_repeat(_tell_positions_counted, COUNTS_TICK_S)),
         asyncio.create_task(_repeat(_collect_all, FULL_COLLECTION_TICK_S)),
+        asyncio.create_task(_repeat(_collect_when_grown, GROWTH_TICK_S)),
     ]
     if knobs().dispatcher:
         loops += dispatcher_loops()
@@ -128,16 +132,17 @@ async def _repeat(work: Callable[[], Awaitable[None]], every_s: float) -> None:
 
 
 def _spare_the_collector() -> None:
-    """Full garbage collections by the clock only, and without what the start made, which stays until the end.
+    """Full garbage collections by the clock and when memory has grown; without what the start made, which stays.
 
     One takes 80 ms with 1,000 sockets, and all of them stand still meanwhile. Python would run one for every 250 that
-    come and go. Hardly anything needs it: what a socket leaves behind is freed at once (config/wire.py), and what dies
-    young is found by the small collections.
+    come and go. Sockets do not need it: what they leave behind is freed at once (config/wire.py). Requests do.
     """
     gc.collect()
     gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, NEVER)
+    global _resident_before  # noqa: PLW0603
+    _resident_before = _resident_mib()
 
 
 async def _tell_positions_counted() -> None:
@@ -146,7 +151,27 @@ async def _tell_positions_counted() -> None:
 
 
 async def _collect_all() -> None:
+    global _resident_before  # noqa: PLW0603
     gc.collect()
+    _resident_before = _resident_mib()
+
+
+async def _collect_when_grown() -> None:
+    """What answered requests leave in circles, a page of drivers for example, must not wait until memory is full."""
+    if _resident_mib() - _resident_before > GROWTH_MIB:
+        await _collect_all()
+
+
+def _resident_mib() -> float:
+    try:
+        pages = int(_STATM.read_text().split()[1])
+    except OSError:  # not Linux: by the clock only
+        return 0.0
+    return pages * resource.getpagesize() / 2**20
+
+
+_STATM = Path("/proc/self/statm")
+_resident_before = 0.0  # after the last full collection
 
 
 async def _warm_up() -> None:
