@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races chaos fuzz lock clean
+.PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races bench-soak chaos fuzz lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -49,6 +49,10 @@ bench: ## measure the hot paths, results in var/bench (ARGS=--quick)
 bench-races: ## a million contested accepts and what became of them, some ten minutes (ARGS=--quick)
 	@bin/setup --test
 	@$(PYTHON) -m tests.bench.races $(ARGS)
+
+bench-soak: ## ten minutes of 20,000 positions a second with rides meanwhile (ARGS="--door sockets", ARGS=--help)
+	@bin/setup --test
+	@$(PYTHON) -m tests.bench.soak $(ARGS)
 
 chaos: ## kill parts of the service 200 times, then break 10,000 connections: is anything lost? (ARGS="--kills 20 --seed 2")
 	@bin/setup --test

@@ -4,6 +4,7 @@
 `accepts` drivers who accept whatever they are asked, and passengers who ask (accept_load.py)
 `echo`    so many sockets, each sending its next message when the answer to the last one has come
 `idle`    so many sockets, open and silent until a line comes on stdin
+`soak`    a city's positions and rides for minutes on end (soak_load.py)
 `updates` sockets that send positions on end; `fanout` sockets that all hear the same (crowd_load.py)
 It measures its own CPU, because a figure is worth nothing when this process is the bottleneck.
 """
@@ -46,25 +47,26 @@ def find_driver_frame(latitude: float, longitude: float) -> str:
 
 def load(env: Mapping[str, str], do: str, **how: Any) -> dict[str, Any]:
     """Run one load to its end."""
-    with _generator(env, do, how) as child:
+    with generator(env, do, how) as child:
         try:
             out, _ = child.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             raise BenchError(f"the load generator has not finished after {LIMIT_S} s") from None
-    return _answer(out)
+    return answer_in(out)
 
 
 @contextmanager
 def idle_sockets(env: Mapping[str, str], port: int, paths: list[str]) -> Iterator[None]:
     """Keep these sockets open during the block."""
-    with _generator(env, "idle", {"port": port, "paths": paths}) as child:
+    with generator(env, "idle", {"port": port, "paths": paths}) as child:
         assert child.stdout is not None
-        _answer(child.stdout.readline())
+        answer_in(child.stdout.readline())
         yield
         child.communicate("\n")
 
 
-def _answer(line: str) -> dict[str, Any]:
+def answer_in(line: str) -> dict[str, Any]:
+    """What the generator's line says."""
     if not line:
         raise BenchError("the load generator ended without an answer, see above")
     answer: dict[str, Any] = json.loads(line)
@@ -72,7 +74,8 @@ def _answer(line: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _generator(env: Mapping[str, str], do: str, how: dict[str, Any]) -> Iterator["subprocess.Popen[str]"]:
+def generator(env: Mapping[str, str], do: str, how: dict[str, Any]) -> Iterator["subprocess.Popen[str]"]:
+    """The process with this work; it answers with a JSON object a line."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with process([sys.executable, "-m", "tests.bench.load"], env, **pipes) as child:
         assert child.stdin is not None
@@ -181,6 +184,7 @@ def _main() -> None:
 
     from tests.bench.accept_load import Accepts
     from tests.bench.crowd_load import FanOut, Updates
+    from tests.bench.soak_load import Soak
 
     how = json.loads(sys.stdin.readline())
     work = {
@@ -190,6 +194,7 @@ def _main() -> None:
         "idle": lambda: _idle(how),
         "updates": lambda: Updates(how).run(),
         "fanout": lambda: FanOut(how).run(),
+        "soak": lambda: Soak(how).run(),
     }
     print(json.dumps(uvloop.run(work[how["do"]]())), flush=True)
 

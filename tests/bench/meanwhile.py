@@ -69,7 +69,7 @@ def _result(found: dict[int | None, list[Timing]], written: dict[int, list[float
         Target(f"positions/s that came in of {JUDGED:,}", middle(written[JUDGED]) / JUDGED, at_least=ENOUGH),
     ]
     result.notes = [
-        f"Batches of {BATCH:,} with history on {WRITERS} connections, by the ingest's own writer in a process of its own.",
+        f"Batches of {BATCH:,} with history on {WRITERS} connections, by the ingest's own writer in its own process.",
         f"Indexes of the live rows: {sizes[0] / 2**20:.0f} MiB before, {sizes[-1] / 2**20:.0f} after.",
     ]
     result.rounds = {f"{rate}": [vars(t) for t in ts] for rate, ts in found.items()} | {

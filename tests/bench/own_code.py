@@ -272,6 +272,19 @@ def _write_prepared(how: dict[str, Any]) -> float:
     return stored / took
 
 
+def _told_places(_how: dict[str, Any]) -> dict[int, tuple[float, float]]:
+    """Latitude and longitude of every driver."""
+    _find_places()
+    return _places
+
+
+def _fleet_key(_how: dict[str, Any]) -> str:
+    """A gateway's key."""
+    from mobility.locations.keys import issue_key
+
+    return issue_key("bench")[1]
+
+
 def _find_places() -> None:
     from mobility.models import DriverLocation
 
@@ -361,6 +374,7 @@ def _main() -> None:
     work = {
         "nearest": _nearest, "haversine": _haversine, "statements": _statements, "tokens": _tokens,
         "invariants": _invariants, "positions": _positions, "prepare": _prepare, "write_prepared": _write_prepared,
+        "places": _told_places, "fleet_key": _fleet_key,
     }  # fmt: skip
     for line in sys.stdin:
         how = json.loads(line)

@@ -98,7 +98,7 @@ class Result:
         for column in columns:
             table.add_column(column, justify="left" if column == columns[0] else "right")
         for row in self.rows:
-            table.add_row(*(_shown(row.get(column)) for column in columns))
+            table.add_row(*(shown(row.get(column)) for column in columns))
         console.print(table)
         for note in self.notes:
             console.print(f"  [dim]{note}[/]")
@@ -119,11 +119,12 @@ def show_targets(results: Iterable[Result]) -> None:
     table.add_column("verdict")
     for result in results:
         for target in result.targets:
-            table.add_row(result.name, target.what, _shown(target.measured), target.limit(), target.verdict())
+            table.add_row(result.name, target.what, shown(target.measured), target.limit(), target.verdict())
     console.print(table)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A figure with as many digits as it deserves."""
     if value is None:
         return "–"
     if isinstance(value, float):

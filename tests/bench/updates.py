@@ -80,7 +80,7 @@ def _result(rounds: dict[str, list[dict[str, Any]]]) -> Result:
                at_least=0.5)
     ]  # fmt: skip
     result.notes = [
-        "The fixed message `location_update`. Behind every ten of them a ping, which the driver's socket answers in order;",
+        "The fixed message `location_update`, behind every ten a ping, which the driver's socket answers in order;",
         "it writes the positions with their history meanwhile, and the clock stops when the last one is stored.",
     ]
     result.rounds = dict(rounds)
