@@ -52,13 +52,21 @@ class DriverAdmin(NamelessCheckbox):
     """Drivers are taken offline or unverified, never deleted: rides name them."""
 
     form = DriverForm
-    list_display = ("id", "who", "masked", "vehicle_registration", "vehicle_type", "status", "verified")
+    list_display: tuple[str, ...] = (
+        "id",
+        "who",
+        "masked",
+        "vehicle_registration",
+        "vehicle_type",
+        "status",
+        "verified",
+    )
     list_display_links = ("id", "who")
-    list_filter = ("verified", "status", "vehicle_type", "stationary", "auto_accept")
+    list_filter: tuple[Any, ...] = ("verified", "status", "vehicle_type", "stationary", "auto_accept")
     search_fields = (
         "phone", "license_number", "vehicle_registration", "user__username", "user__first_name", "user__last_name",
     )  # fmt: skip
-    list_select_related = ("user",)
+    list_select_related: tuple[str, ...] = ("user",)
     ordering = ("-id",)
     raw_id_fields = ("user",)
     readonly_fields = ("missed_offers", "total_rides", "created_at")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -310,3 +310,23 @@ def test_drivers_are_not_deleted(pages, make_driver):
     driver = make_driver(*HERE)
     assert pages.post(f"/admin/mobility/driver/{driver.pk}/delete/", {"post": "yes"}).status_code == 403
     assert Driver.objects.exists()
+
+
+def test_a_driver_who_went_silent_shows_as_such(pages, make_driver):
+    before = datetime.now(UTC) - timedelta(hours=1)
+    old = {"recorded_at": before, "received_at": before}
+    told = make_driver(*HERE)
+    silent = make_driver(*HERE, **old)
+    never = make_driver(None, None)
+    make_driver(*HERE, **old, stationary=True)
+    make_driver(*HERE, **old, status="offline")
+
+    def rows(query=""):
+        page = pages.get(f"/admin/mobility/driver/{query}").content.decode()
+        return dict(re.findall(r'/driver/(\d+)/change/.*?<td class="field-heard">(.*?)</td>', page, re.DOTALL))
+
+    shown = rows()
+    assert {pk for pk, word in shown.items() if word == "silent"} == {str(silent.pk), str(never.pk)}
+    assert sorted(shown.values()) == ["-", "-", "silent", "silent", "stands still"]
+    assert set(rows("?silent=yes")) == {str(silent.pk), str(never.pk)}
+    assert str(told.pk) in shown
