@@ -1,6 +1,6 @@
 """Drivers, for operators. Where they are stands in mobility/locations/admin.py, which registers this."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -62,11 +62,11 @@ class DriverAdmin(NamelessCheckbox):
         "verified",
     )
     list_display_links = ("id", "who")
-    list_filter: tuple[Any, ...] = ("verified", "status", "vehicle_type", "stationary", "auto_accept")
+    list_filter: ClassVar[tuple[Any, ...]] = ("verified", "status", "vehicle_type", "stationary", "auto_accept")
     search_fields = (
         "phone", "license_number", "vehicle_registration", "user__username", "user__first_name", "user__last_name",
     )  # fmt: skip
-    list_select_related: tuple[str, ...] = ("user",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("user",)
     ordering = ("-id",)
     raw_id_fields = ("user",)
     readonly_fields = ("missed_offers", "total_rides", "created_at")
