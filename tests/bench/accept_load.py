@@ -114,7 +114,7 @@ class Accepts:
             won = sent[assigned["driver"]["id"]]
             ends.append((heard, (heard - min(sent.values())) * 1e3, (heard - won) * 1e3))
             wire.send(CANCEL)  # so that the driver is free again
-            await self._until(wire, "ride_cancelled", set())
+            await self._until(wire, "ride_cancelled", {"driver_location"})
             wire.close()
         return ends
 
