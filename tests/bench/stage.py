@@ -31,7 +31,7 @@ FLEET_SEED = 0.42
 # What rides leave behind, all of it.
 OF_RIDES = (
     "mobility_booking", "mobility_ride_event", "mobility_offer", "mobility_driver_inbox", "mobility_search_round",
-    "mobility_search_considered",
+    "mobility_search_considered", "mobility_trip",
 )  # fmt: skip
 STALE_AFTER_S = 86_400  # the fleet's positions stay fresh for the whole run
 START_LIMIT_S = 60

@@ -5,7 +5,7 @@ SELECT EXISTS (
     JOIN mobility_user u ON u.id = d.user_id AND u.is_active
     WHERE l.dispatchable
         AND ST_DWithin(l.indexed_position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography,
-            %(radius_m)s + %(slack_m)s)
+            %(radius_m)s::float8 + %(slack_m)s::float8)
         AND ST_DWithin(l.position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography, %(radius_m)s)
         AND (l.stationary
             OR least(l.recorded_at, l.received_at) > statement_timestamp() - make_interval(secs => %(stale_after_s)s))
@@ -19,7 +19,7 @@ SELECT EXISTS (
     JOIN mobility_user u ON u.id = d.user_id AND u.is_active
     WHERE NOT l.dispatchable AND d.status = 'busy' AND d.verified
         AND ST_DWithin(l.indexed_position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography,
-            %(radius_m)s + %(slack_m)s)
+            %(radius_m)s::float8 + %(slack_m)s::float8)
         AND ST_DWithin(l.position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography, %(radius_m)s)
         AND (l.stationary
             OR least(l.recorded_at, l.received_at) > statement_timestamp() - make_interval(secs => %(stale_after_s)s))

@@ -13,7 +13,7 @@ near AS MATERIALIZED (
             OR least(l.recorded_at, l.received_at) > statement_timestamp() - make_interval(secs => %(stale_after_s)s))
         AND ST_DWithin(
             l.indexed_position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography,
-            %(radius_m)s + %(slack_m)s)
+            %(radius_m)s::float8 + %(slack_m)s::float8)
         AND (%(vehicle_type)s::text IS NULL OR l.vehicle_type = %(vehicle_type)s)
         AND l.driver_id IS DISTINCT FROM (SELECT id FROM mobility_driver WHERE user_id = %(passenger_id)s)
         AND l.driver_id <> ALL (ARRAY({{not_again}}))
@@ -26,7 +26,7 @@ near AS MATERIALIZED (
     LIMIT %(fetch)s
 ), reach AS (
     SELECT count(*) AS fetched,
-        CASE WHEN count(*) < %(fetch)s THEN 'infinity' ELSE 0.994 * max(sphere_m) - %(slack_m)s
+        CASE WHEN count(*) < %(fetch)s THEN 'infinity' ELSE 0.994 * max(sphere_m) - %(slack_m)s::float8
             END::double precision AS certain_m
     FROM near
 ), candidates AS (

@@ -27,7 +27,7 @@ WITH near AS MATERIALIZED (
         SELECT FROM mobility_driver_location l
         WHERE l.dispatchable
             AND ST_DWithin(l.indexed_position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography,
-                %(radius_m)s + %(slack_m)s)
+                %(radius_m)s::float8 + %(slack_m)s::float8)
             AND ST_DWithin(l.position::geography, ST_MakePoint(%(longitude)s, %(latitude)s)::geography, %(radius_m)s)
             AND (l.stationary OR least(l.recorded_at, l.received_at)
                 > statement_timestamp() - make_interval(secs => %(stale_after_s)s))
