@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tests.bench import accept, assign, echo, fanout, hotspot, matching, meanwhile, positions, redis_peer, updates
@@ -43,6 +44,9 @@ def _arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="some five minutes: smaller fleets, fewer and shorter rounds"
     )
     parser.add_argument("--only", metavar="NAME", choices=BENCHES, action="append", help=f"one of {', '.join(BENCHES)}")
+    parser.add_argument(
+        "--results", metavar="FOLDER", type=Path, default=RESULTS, help="where the JSON goes (default: var/bench)"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the bench's database (stopped) for a look at it")
     return parser.parse_args()
 
@@ -74,7 +78,7 @@ def _run(asked: argparse.Namespace) -> list[Result]:
                 result = BENCHES[name](stage, plan)
             result.disturbed_by(others.share)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            result.keep(RESULTS, facts | {"measured_at": now, "took_s": round(time.monotonic() - began)})
+            result.keep(asked.results, facts | {"measured_at": now, "took_s": round(time.monotonic() - began)})
             result.show()
             results.append(result)
         say("removing the bench's database" if not asked.keep else "stopping the bench's database")
