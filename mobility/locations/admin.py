@@ -86,7 +86,7 @@ class DriverOnMapAdmin(DriverAdmin):
     """A driver with the newest position on a map."""
 
     inlines = (LocationInline,)
-    list_display = (*DriverAdmin.list_display, "heard")
+    list_display = (*DriverAdmin.list_display[:2], "heard", *DriverAdmin.list_display[2:])
     list_filter = (SilentFilter, *DriverAdmin.list_filter)
     list_select_related = ("user", "location")
 
