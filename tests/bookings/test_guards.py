@@ -404,7 +404,7 @@ def located(driver_id: int) -> str:
     return (
         "INSERT INTO mobility_driver_location"
         " (driver_id, position, indexed_position, recorded_at, dispatchable, vehicle_type, stationary, stale)"
-        f" VALUES ({driver_id}, {PICKUP}, 'SRID=4326;POINT(1 2)', now(), true, 'ambulance', true, true)"
+        f" VALUES ({driver_id}, {PICKUP}, ST_Translate({PICKUP}, 2e-4, 0), now(), true, 'ambulance', true, true)"
     )
 
 
