@@ -108,8 +108,8 @@ class GeoJSONRenderer(renderers.JSONRenderer):
 
 
 def _leave_no_circles(answered: Response) -> None:
-    """Take apart what holds itself in memory. Else it stays until the collection of all garbage, minutes later
-    (mobility/server.py): 20 KiB of every request, and its body and its answer, 2 MiB for 5,000 positions.
+    """Take apart what holds itself in memory. Else a request's body and answer stay until the collection of all garbage
+    (mobility/server.py), 2 MiB for 5,000 positions. Some 10 KiB of Django's own do so still.
     """
     context: Any = answered.renderer_context  # type: ignore[attr-defined]
     request, view = context["request"], context["view"]
@@ -117,7 +117,6 @@ def _leave_no_circles(answered: Response) -> None:
     answered.data = None
     request.parser_context = {}
     view.request = view.response = None
-    vars(request._request).pop("_messages", None)  # Django's messages, which are for pages
 
 
 class PersonalView(APIView):

@@ -36,6 +36,8 @@ TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
 GROWTH_TICK_S, GROWTH_MIB = 1.0, 128.0
 NEVER = 2**31 - 1
+_STATM = Path("/proc/self/statm")
+_resident_before = 0.0  # MiB, after the last full collection
 _tasks: set["asyncio.Task[None]"] = set()
 
 
@@ -137,11 +139,11 @@ def _spare_the_collector() -> None:
     One takes 80 ms with 1,000 sockets, and all of them stand still meanwhile. Python would run one for every 250 that
     come and go. Sockets do not need it: what they leave behind is freed at once (config/wire.py). Requests do.
     """
+    global _resident_before  # noqa: PLW0603
     gc.collect()
     gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, NEVER)
-    global _resident_before  # noqa: PLW0603
     _resident_before = _resident_mib()
 
 
@@ -168,10 +170,6 @@ def _resident_mib() -> float:
     except OSError:  # not Linux: by the clock only
         return 0.0
     return pages * resource.getpagesize() / 2**20
-
-
-_STATM = Path("/proc/self/statm")
-_resident_before = 0.0  # after the last full collection
 
 
 async def _warm_up() -> None:

@@ -53,20 +53,14 @@ class DriverAdmin(NamelessCheckbox):
 
     form = DriverForm
     list_display: tuple[str, ...] = (
-        "id",
-        "who",
-        "masked",
-        "vehicle_registration",
-        "vehicle_type",
-        "status",
-        "verified",
-    )
+        "id", "who", "masked", "vehicle_registration", "vehicle_type", "status", "verified",
+    )  # fmt: skip
     list_display_links = ("id", "who")
     list_filter: ClassVar[tuple[Any, ...]] = ("verified", "status", "vehicle_type", "stationary", "auto_accept")
     search_fields = (
         "phone", "license_number", "vehicle_registration", "user__username", "user__first_name", "user__last_name",
     )  # fmt: skip
-    list_select_related: ClassVar[tuple[str, ...]] = ("user",)
+    list_select_related = ("user",)
     ordering = ("-id",)
     raw_id_fields = ("user",)
     readonly_fields = ("missed_offers", "total_rides", "created_at")

@@ -88,7 +88,6 @@ class DriverOnMapAdmin(DriverAdmin):
     inlines = (LocationInline,)
     list_display = (*DriverAdmin.list_display[:2], "heard", *DriverAdmin.list_display[2:])
     list_filter = (SilentFilter, *DriverAdmin.list_filter)
-    list_select_related = ("user", "location")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Driver]":
         """With whether the driver is silent."""

@@ -295,7 +295,7 @@ class Socket(AsyncConsumer):
         try:
             waits_for = sending.send(None)
         except StopIteration:
-            return  # written at once, which is the rule: a time limit for each frame would cost a third of its time
+            return  # written at once, which is the rule: a time limit costs more than all else here
         except (OSError, RuntimeError):  # the client went away while we were speaking
             raise Closed from None
         try:

@@ -6,7 +6,6 @@ import re
 
 import pytest
 from django.db.models.functions import Now
-from django.test import Client
 
 from mobility.bookings.models import Booking
 from mobility.bookings.services import SYSTEM
@@ -14,13 +13,6 @@ from mobility.dispatch.services import cancel_ride, find_driver
 
 pytestmark = pytest.mark.django_db
 STORED_XSS = "\"><script>alert(1)</script>'{{7*7}}"
-
-
-@pytest.fixture
-def pages(make_user):
-    client = Client()
-    client.force_login(make_user(is_staff=True, is_superuser=True, roles=["operator"]))
-    return client
 
 
 @pytest.fixture

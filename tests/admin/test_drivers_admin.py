@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
-from django.test import Client
 
 from mobility import events
 from mobility.bookings.models import Booking
@@ -17,13 +16,6 @@ from mobility.models import Driver, DriverLocation, Offer, Presence
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_hashes")]
 HERE = (-26.2041, 28.0473)
-
-
-@pytest.fixture
-def pages(make_user):
-    client = Client()
-    client.force_login(make_user(is_staff=True, is_superuser=True, roles=["operator"]))
-    return client
 
 
 def form_of(driver, **changes):

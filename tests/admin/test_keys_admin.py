@@ -18,13 +18,6 @@ def no_remembered_keys():
     keys._remembered.clear()
 
 
-@pytest.fixture
-def pages(make_user):
-    client = Client()
-    client.force_login(make_user(is_staff=True, is_superuser=True, roles=["operator"]))
-    return client
-
-
 def text_in(page):
     return re.search(r"told this once: ([\w-]+)", page.content.decode())[1]
 

@@ -7,8 +7,9 @@ from typing import Any
 from tests.bench.own_code import own_code
 from tests.bench.pgbench import Timing
 from tests.bench.plan import SEED, Plan
+from tests.bench.positions import index_bytes
 from tests.bench.report import Result, Target, middle, say, share_of
-from tests.bench.stage import DENSE, Fleet, Stage
+from tests.bench.stage import DENSE, Stage
 
 SEARCHES_PER_S = 50
 # None: at rest. The middle one is what a large city sends: 100,000 drivers, each every five seconds.
@@ -24,7 +25,7 @@ def bench(stage: Stage, plan: Plan) -> Result:
     fleet = stage.fleet(plan.middle_size)
     found: dict[int | None, list[Timing]] = defaultdict(list)
     written: dict[int, list[float]] = defaultdict(list)
-    sizes = [_index_bytes(fleet)]
+    sizes = [index_bytes(fleet)]
     with own_code(stage, fleet) as searching, own_code(stage, fleet) as writing, ThreadPoolExecutor(1) as beside:
         for number in range(plan.rounds + 1):
             say("meanwhile: warming up" if number == 0 else f"meanwhile: round {number} of {plan.rounds}")
@@ -42,12 +43,8 @@ def bench(stage: Stage, plan: Plan) -> Result:
                     found[rate].append(timing)
                     if rate is not None:
                         written[rate].append(per_s)
-            sizes.append(_index_bytes(fleet))
+            sizes.append(index_bytes(fleet))
     return _result(found, written, sizes)
-
-
-def _index_bytes(fleet: Fleet) -> int:
-    return int(fleet.one("SELECT pg_indexes_size('mobility_driver_location')"))
 
 
 def _result(found: dict[int | None, list[Timing]], written: dict[int, list[float]], sizes: list[int]) -> Result:

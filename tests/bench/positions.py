@@ -65,11 +65,12 @@ def bench(stage: Stage, plan: Plan) -> Result:
                 )
                 if number:
                     batches[size, writers].append(per_s)
-            sizes.append(_index_bytes(fleet))
+            sizes.append(index_bytes(fleet))
     return _result(plan, upserts, batches, sizes)
 
 
-def _index_bytes(fleet: Fleet) -> int:
+def index_bytes(fleet: Fleet) -> int:
+    """Size of all indexes of the live rows."""
     return int(fleet.one("SELECT pg_indexes_size('mobility_driver_location')"))
 
 

@@ -59,11 +59,9 @@ class Wire(asyncio.Protocol):
             await self._news()
         return self._messages.popleft()
 
-    def forget(self) -> int:
-        """Drop the messages that nobody will ask for; how many they were."""
-        count = len(self._messages)
+    def forget(self) -> None:
+        """Drop the messages that nobody will ask for."""
         self._messages.clear()
-        return count
 
     def close(self) -> None:
         """Say goodbye; the server's answer ends the connection."""

@@ -4,9 +4,13 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from geo.coordinates import LatLon
+from mobility.dispatch.tracking import DriverPosition
+from mobility.realtime.passenger import PassengerSocket
 from mobility.realtime.socket import Closed, Socket
 
 
@@ -43,10 +47,11 @@ class StraightWire(Wire):
         self.sent.append(message["text"])
 
 
-def socket_on(wire: Wire) -> Socket:
+def socket_on(wire: Wire, kind: type[Socket] = Socket) -> Socket:
     """A socket in the middle of its life."""
-    socket = Socket()
+    socket = kind()
     socket._raw_send = wire.send
+    socket._turn = asyncio.Lock()
     return socket
 
 
@@ -113,3 +118,44 @@ async def test_who_is_cancelled_while_a_frame_waits_does_not_send_it():
     wire.writable.set()
     await asyncio.sleep(0.01)
     assert (wire.sent, wire.cancelled) == ([], 1)
+
+
+AT = DriverPosition(7, 3, LatLon(-26.2, 28.0), None, None, datetime(2026, 1, 1, tzinfo=UTC), 60.0)
+
+
+def passenger_on(wire: Wire) -> PassengerSocket:
+    """The socket of a passenger who was told the third move of ride 7."""
+    socket = socket_on(wire, PassengerSocket)
+    socket._booking_id, socket._seq = 7, 3
+    return socket
+
+
+async def test_where_the_driver_is_waits_for_the_next_look_while_something_else_is_told():
+    wire = StraightWire()
+    socket = passenger_on(wire)
+    async with socket._turn:
+        socket.driver_moved(AT)
+    assert (wire.sent, socket.driver_told(7)) == ([], None)
+    socket.driver_moved(AT)
+    socket.driver_moved(AT)
+    assert len(wire.sent) == 1
+    assert socket.driver_told(7) == AT.recorded_at
+
+
+@pytest.mark.parametrize("known", [(7, 2), (7, 4), (8, 3), (None, 0)])
+async def test_where_the_driver_is_is_not_told_of_another_moment_of_the_ride(known):
+    wire = StraightWire()
+    socket = passenger_on(wire)
+    socket._booking_id, socket._seq = known
+    socket.driver_moved(AT)
+    assert (wire.sent, socket.driver_told(7)) == ([], None)
+
+
+async def test_a_position_that_could_not_be_said_does_not_count_as_told():
+    wire = StraightWire(reads=False)
+    socket = passenger_on(wire)
+    socket.driver_moved(AT)
+    assert socket.driver_told(7) is None
+    wire.writable.set()
+    socket.driver_moved(AT)
+    assert (len(wire.sent), socket.driver_told(7)) == (1, AT.recorded_at)
