@@ -119,7 +119,7 @@ def _nearest(params: dict[str, Any], wanted: int, fetch: int) -> Candidates:
         nearest = _fetched(params | {"fetch": fetch})
         if len(nearest.found) >= wanted or not nearest.more:
             return nearest
-        fetch *= 4
+        fetch *= 2
 
 
 def _fetched(params: dict[str, Any]) -> Candidates:
