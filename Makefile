@@ -65,7 +65,7 @@ fuzz: ## a million hostile frames against a real server, some ten minutes (ARGS=
 
 lock: ## write requirements*.txt anew from requirements*.in (UPGRADE=1 takes newer versions)
 	@bin/setup --test
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev docker/peers; do \
 	  .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade) $$name.in -o $$name.txt || exit 1; \
 	done

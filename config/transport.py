@@ -5,7 +5,9 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 
-API_PREFIX, ADMIN_PREFIX = "/api/", "/admin/"
+from mobility.errors_rest import for_machines
+
+ADMIN_PREFIX = "/admin/"
 
 
 class RefusePlainHttpForApi:
@@ -22,7 +24,7 @@ class RefusePlainHttpForApi:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Refuse, or pass on."""
         plain = settings.SECURE_SSL_REDIRECT and not request.is_secure()
-        if plain and request.path.startswith(API_PREFIX):
+        if plain and for_machines(request.path):
             body = {
                 "type": "about:blank", "title": "Forbidden", "status": 403, "code": "forbidden",
                 "detail": "The API is served over https only. Replace a token that was sent over http.",

@@ -35,11 +35,17 @@ def within_metres(column: str, centre: LatLon, radius_m: float) -> Q:
 
 def in_bounds(column: str, box: Bounds) -> Q:
     """Rows whose geometry column touches the box; a box over the antimeridian is split in two."""
+    found = Q()
+    for part in envelopes(box):
+        found |= Q(**{f"{column}__intersects": part})
+    return found
+
+
+def envelopes(box: Bounds) -> list[GEOSGeometry]:
+    """The box as one geometry, or as two where it crosses the antimeridian."""
     if box.west <= box.east:
-        return Q(**{f"{column}__intersects": _envelope(box.west, box.south, box.east, box.north)})
-    return Q(**{f"{column}__intersects": _envelope(box.west, box.south, 180.0, box.north)}) | Q(
-        **{f"{column}__intersects": _envelope(-180.0, box.south, box.east, box.north)}
-    )
+        return [_envelope(box.west, box.south, box.east, box.north)]
+    return [_envelope(box.west, box.south, 180.0, box.north), _envelope(-180.0, box.south, box.east, box.north)]
 
 
 def _envelope(west: float, south: float, east: float, north: float) -> GEOSGeometry:

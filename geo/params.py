@@ -1,6 +1,7 @@
 """Spatial query parameters: text from a URL in, checked values out, or a refusal that names the parameter."""
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from geo.coordinates import Bounds, CoordinateError, LatLon, bounds, lat_lon
@@ -60,6 +61,57 @@ def _radius(text: str) -> float:
     return radius_m
 
 
+class Interval(NamedTuple):
+    """From one instant to another, both included; None where it is open."""
+
+    begin: datetime | None
+    end: datetime | None
+
+
+def interval(query: Mapping[str, str], name: str = "datetime") -> Interval | None:
+    """`?datetime=` as OGC API has it: an instant, or `begin/end` with `..` or nothing for an open end; None when
+    absent.
+
+    Instants are RFC 3339 with an offset, so that nobody has to guess whose clock is meant.
+    """
+    if name not in query:
+        return None
+    begin, slash, end = query[name].partition("/")
+    if not slash:
+        instant = _instant(name, begin)
+        return Interval(instant, instant)
+    between = Interval(*(None if text in {"", ".."} else _instant(name, text) for text in (begin, end)))
+    if between == (None, None):
+        raise ParameterError(name, "has no end on either side: leave it out for all times")
+    if between.begin and between.end and between.begin > between.end:
+        raise ParameterError(name, "begins after its end")
+    return between
+
+
+def _instant(name: str, text: str) -> datetime:
+    # A plus sign that was not escaped in the URL arrives as a space.
+    text = text.strip().replace(" ", "+") if text.count(" ") == 1 and "T" in text.upper() else text
+    try:
+        instant = datetime.fromisoformat(text.upper()) if len(text) <= 35 and "T" in text.upper() else None
+        if instant is not None and instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ParameterError(name, "must be like 2026-01-31T08:00:00Z, or two such times with a slash between")
+
+
+def fields(query: Mapping[str, str], known: Collection[str]) -> list[str] | None:
+    """`?fields=a,b`: the properties somebody wants, in their order, each of them known; None when absent: all of
+    them."""
+    if "fields" not in query:
+        return None
+    wanted = [name for name in query["fields"].split(",") if name]
+    for name in wanted:
+        if name not in known:
+            raise ParameterError("fields", f"each must be one of {', '.join(known)}")
+    return list(dict.fromkeys(wanted))
+
+
 def choices(query: Mapping[str, str], name: str, known: Collection[str]) -> list[str]:
     """`?status=a,b` as the values it names, each of them known; empty when absent."""
     if name not in query:
@@ -78,6 +130,13 @@ def flag(query: Mapping[str, str], name: str) -> bool | None:
     if query[name] not in {"true", "false"}:
         raise ParameterError(name, "must be true or false")
     return query[name] == "true"
+
+
+def one(query: Mapping[str, str], name: str) -> bool:
+    """`?export=1`: a switch that is either given as 1 or absent."""
+    if name in query and query[name] != "1":
+        raise ParameterError(name, "must be 1, or left out")
+    return name in query
 
 
 def limit(query: Mapping[str, str], *, default: int, highest: int) -> int:

@@ -130,6 +130,13 @@ class Knobs:
         250.0, "A position that could only be reached faster than this is left out of tracks.", low=1
     )
     position_keep_days: int = _knob(30, "How long positions of the past are kept, in whole days (UTC).", low=2)
+    exports_at_once: int = _knob(
+        2,
+        "Exports of whole collections that one process streams at the same time; each holds a database connection.",
+        low=1,
+    )
+    export_timeout_s: float = _knob(600.0, "An export that takes longer than this is cut off.", low=1)
+    tile_features: int = _knob(20_000, "The most features that one vector tile holds.", low=1)
     trackers: bool = _knob(
         False,
         "Let phones with a tracker app tell positions at /api/v1/track/. Their keys stand in addresses.",

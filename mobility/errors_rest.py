@@ -20,7 +20,7 @@ from mobility.errors import ANSWERS, Refusal, refusal_for
 
 log = structlog.get_logger(__name__)
 PROBLEM_JSON = "application/problem+json"
-API = "/api/"
+API, TILES = "/api/", "/tiles/"
 # Where a problem's `type` is explained.
 PROBLEM_TYPES = "/api/v1/problems/"
 
@@ -38,6 +38,12 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 # A code of a field's error in the framework -> ours; all others are `invalid_field`.
 _FIELD_CODES = {"required": "missing_field", "forbidden_field": "forbidden_field"}
 _RETRY_AFTER_S = {"try_again": 1, "unavailable": 2}
+
+
+def for_machines(path: str) -> bool:
+    """Whether programs ask there, who want problems in JSON, and no page: the API, and what is below the page of
+    layers."""
+    return path.startswith(API) or (path.startswith(TILES) and path != TILES)
 
 
 def problem(code: str, detail: str = "", *, status: int | None = None, **members: Any) -> dict[str, Any]:
@@ -144,27 +150,27 @@ def _plain_problem(code: str, status: HTTPStatus) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler400."""
-    if request.path.startswith(API):
+    if for_machines(request.path):
         return _plain_problem("invalid_request", HTTPStatus.BAD_REQUEST)
     return defaults.bad_request(request, exception)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler403."""
-    if request.path.startswith(API):
+    if for_machines(request.path):
         return _plain_problem("forbidden", HTTPStatus.FORBIDDEN)
     return defaults.permission_denied(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler404."""
-    if request.path.startswith(API):
+    if for_machines(request.path):
         return _plain_problem("unknown_path", HTTPStatus.NOT_FOUND)
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500."""
-    if request.path.startswith(API):
+    if for_machines(request.path):
         return _plain_problem("internal_error", HTTPStatus.INTERNAL_SERVER_ERROR)
     return defaults.server_error(request)

@@ -1,18 +1,18 @@
 """How GeoJSON answers are put together and described, on top of djangorestframework-gis."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.gis.geos import Point
 from drf_spectacular.extensions import OpenApiSerializerExtension
-from drf_spectacular.utils import OpenApiParameter, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework_gis.fields import GeometryField
 from rest_framework_gis.serializers import GeoFeatureModelSerializer
 
 from geo.coordinates import from_point
 from geo.geojson import point_geometry
-from mobility.paging import Page, next_url
+from geo.params import MAX_RADIUS_M
 
 GEO_JSON = "application/geo+json"
 
@@ -76,14 +76,6 @@ class FeatureSchema(OpenApiSerializerExtension):
         }
 
 
-def feature_collection(
-    request: Request, query: dict[str, str], page: Page[Any], kind: type[serializers.BaseSerializer[Any]]
-) -> dict[str, Any]:
-    """A page as a FeatureCollection; `next` is the address of the page after it, `numberReturned` counts this one."""
-    collection = kind(page.rows, many=True, context={"request": request}).data
-    return dict(collection) | {"numberReturned": len(page.rows), "next": next_url(request, query, page)}
-
-
 def collection_body(feature: type[serializers.BaseSerializer[Any]], name: str) -> type[serializers.Serializer[Any]]:
     """The schema of such a FeatureCollection."""
     return type(
@@ -99,6 +91,34 @@ def collection_body(feature: type[serializers.BaseSerializer[Any]], name: str) -
     )
 
 
+NOT_MODIFIED = OpenApiResponse(description="What `If-None-Match` names is still the newest.")
+BOX_PARAMETERS = [
+    OpenApiParameter(
+        "bbox", str, description="west,south,east,north in degrees; west > east crosses the antimeridian."
+    ),
+]
+CIRCLE_PARAMETERS = [
+    OpenApiParameter("near", str, description="latitude,longitude in degrees; together with radius_m."),
+    OpenApiParameter("radius_m", float, description=f"Metres, at most {MAX_RADIUS_M:.0f}."),
+]
 PAGE_PARAMETERS = [
     OpenApiParameter("cursor", str, description="Where the page begins: from `next` of the page before."),
 ]
+EXPORT_PARAMETER = OpenApiParameter(
+    "export", str, enum=["1"],
+    description="All features at once, streamed, instead of pages; `limit` and `cursor` do not go with it.",
+)  # fmt: skip
+
+
+def fields_parameter(names: Iterable[str]) -> OpenApiParameter:
+    """`fields`: the properties that are wanted."""
+    return OpenApiParameter("fields", str, description=f"Properties to show, with commas: {', '.join(names)}.")
+
+
+def datetime_parameter(about: str) -> OpenApiParameter:
+    """`datetime`: an instant or an interval."""
+    return OpenApiParameter(
+        "datetime", str,
+        description=f"{about}: an instant like 2026-01-31T08:00:00Z, or two with a slash between, both included; `..`"
+        " for an open end.",
+    )  # fmt: skip

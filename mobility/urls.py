@@ -9,11 +9,12 @@ from mobility.bookings.api import BookingsView
 from mobility.dispatch.api import AssignView, BookingView, CancelView, CompleteView, ExplainView
 from mobility.drivers.api import MeView
 from mobility.health import healthz, readyz
-from mobility.locations.api import DriversView, DriverView
+from mobility.locations.api import DriverHistoryView, DriversView, DriverView
 from mobility.locations.doors import FleetLocationsView, OwnLocationsView, TrackerView
 from mobility.openapi import SchemaView
 from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
+from mobility.tiles.api import PbfView, TileJSONView, TileView
 from mobility.trips.api import TrackView
 
 urlpatterns = [
@@ -28,6 +29,7 @@ urlpatterns = [
     path("api/v1/me/", MeView.as_view(), name="me"),
     path("api/v1/drivers/", DriversView.as_view(), name="drivers"),
     path("api/v1/drivers/<int:pk>/", DriverView.as_view(), name="driver"),
+    path("api/v1/drivers/<int:pk>/history/", DriverHistoryView.as_view(), name="driver-history"),
     path("api/v1/drivers/me/locations/", OwnLocationsView.as_view(), name="own-locations"),
     path("api/v1/locations/", FleetLocationsView.as_view(), name="fleet-locations"),
     path("api/v1/track/", TrackerView.as_view(), name="track"),
@@ -38,6 +40,9 @@ urlpatterns = [
     path("api/v1/bookings/<int:pk>/complete/", CompleteView.as_view(), name="complete-booking"),
     path("api/v1/bookings/<int:pk>/explain/", ExplainView.as_view(), name="explain-booking"),
     path("api/v1/bookings/<int:pk>/track/", TrackView.as_view(), name="booking-track"),
+    path("tiles/<str:layer>.json", TileJSONView.as_view(), name="tilejson"),
+    path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.mvt", TileView.as_view(), name="tile"),
+    path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.pbf", PbfView.as_view(), name="tile-pbf"),
     path("api/v1/problems/", problems, name="problems"),
     path("api/v1/schema/", SchemaView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -74,8 +74,9 @@ def test_the_schema_describes_each_path_with_its_refusals(tmp_path):
         "/api/v1/bookings/", "/api/v1/bookings/{id}/", "/api/v1/bookings/{id}/assign/",
         "/api/v1/bookings/{id}/cancel/", "/api/v1/bookings/{id}/complete/", "/api/v1/bookings/{id}/explain/",
         "/api/v1/bookings/{id}/track/",
-        "/api/v1/drivers/", "/api/v1/drivers/{id}/", "/api/v1/drivers/me/locations/", "/api/v1/locations/",
-        "/api/v1/me/", "/api/v1/track/",
+        "/api/v1/drivers/", "/api/v1/drivers/{id}/", "/api/v1/drivers/{id}/history/",
+        "/api/v1/drivers/me/locations/", "/api/v1/locations/", "/api/v1/me/", "/api/v1/track/",
+        "/tiles/{layer}.json", "/tiles/{layer}/{z}/{x}/{y}.mvt",
     }  # fmt: skip
     for path in schema["paths"].values():
         for operation in path.values():
@@ -84,7 +85,9 @@ def test_the_schema_describes_each_path_with_its_refusals(tmp_path):
             assert all("application/problem+json" in r["content"] for r in refusals)
     drivers = schema["paths"]["/api/v1/drivers/"]["get"]
     assert "application/geo+json" in drivers["responses"]["200"]["content"]
-    assert {p["name"] for p in drivers["parameters"]} == {"bbox", "near", "radius_m", "status", "limit", "cursor"}
+    assert {p["name"] for p in drivers["parameters"]} == {
+        "bbox", "near", "radius_m", "status", "datetime", "fields", "limit", "cursor", "export",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/problems/", "/api/v1/docs/"])

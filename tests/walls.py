@@ -64,6 +64,10 @@ def _no_past(*cases: str) -> tuple[str, ...]:
     return _history(*(f"test_a_wrong_position_is_refused[{case}]" for case in cases))
 
 
+def _counted(what: str) -> tuple[str, ...]:
+    return _in("layers/test_versions", f"TestWhatCounts::test_every_change_a_layer_shows[{what}]")
+
+
 def _trips(*tests: str) -> tuple[str, ...]:
     return _in("trips/test_guards", *tests)
 
@@ -295,6 +299,7 @@ CHECKS = {
             "track-trip_line_has_fixes",
             "track length_m-trip_line_has_fixes",
         ),
+        "trip_positions_have_times": _no_trip("times-trip_positions_have_times0", "times-trip_positions_have_times1"),
         "trip_times_in_order": _trips("test_behind_the_guard_stands_a_check_of_the_order_of_times"),
         "trip_track_on_earth": _no_trip(*(f"track-trip_track_on_earth{n}" for n in range(4))),
     },
@@ -376,8 +381,10 @@ TRIGGERS = {
         "booking_binding": _BINDING,
         "booking_guard": (*_UNLISTED_MOVE, *_in("bookings/test_kept", f"{_KEPT}[delete-booking]")),
         "booking_offers_at_commit": (*_ENDED_WHILE_ASKED, *_RIDE_GIVEN_BACK),
+        "booking_version": _counted("booking"),
     },
     "mobility_driver": {
+        "driver_version": _counted("driver"),
         "driver_at_commit": (*_BUSY_WITHOUT_RIDE, *_FREED),
         "driver_offers_at_commit": _GONE_WHILE_ASKED,
         "driver_to_location": _guards("test_status_changes_of_a_driver_reach_the_matching_index"),
@@ -392,6 +399,7 @@ TRIGGERS = {
     },
     "mobility_driver_location": {
         "location_follows_driver": _FOLLOWS,
+        "driver_location_version": _counted("driver_location"),
         "location_from_driver": _guards("test_a_new_position_takes_what_matching_reads_from_its_driver"),
         "location_keeps_its_driver": _MOVED_POSITION,
         "location_newest_wins": _OLDER,
@@ -416,7 +424,9 @@ TRIGGERS = {
             *_in("bookings/test_kept", f"{_KEPT}[delete-log]"),
         ),
     },
+    "mobility_position": {"position_version": _counted("position")},
     "mobility_trip": {"trip_guard": _TRIP_OF_RIDE},
+    "mobility_user": {"user_version": _counted("user")},
 }
 
 # In the order of the function; the second rule of one name is called NAME:2.

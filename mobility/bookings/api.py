@@ -3,20 +3,34 @@ mobility/dispatch/api.py."""
 
 from typing import Any
 
+from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework_gis.fields import GeometryField
 
 from geo import params
 from geo.coordinates import from_point
 from geo.geojson import line_geometry
-from mobility.bookings.listing import bookings_page
+from mobility.bookings.layers import BOOKINGS, OPERATORS_ONLY, bookings_params
+from mobility.bookings.listing import ride_of
 from mobility.bookings.models import Booking, RideEvent
 from mobility.bookings.states import Status
 from mobility.drivers.models import Driver
-from mobility.geojson_api import GEO_JSON, PAGE_PARAMETERS, FeatureSerializer, collection_body, feature_collection
+from mobility.geojson_api import (
+    BOX_PARAMETERS,
+    CIRCLE_PARAMETERS,
+    EXPORT_PARAMETER,
+    GEO_JSON,
+    NOT_MODIFIED,
+    PAGE_PARAMETERS,
+    FeatureSerializer,
+    collection_body,
+    datetime_parameter,
+    fields_parameter,
+)
+from mobility.layers.answers import collection_answer, wanted_page
+from mobility.layers.layer import place_params, time_params
 from mobility.people.api import MaskedPhoneField
 from mobility.people.authentication import user_of
 from mobility.people.permissions import is_operator
@@ -134,13 +148,16 @@ FEATURE_EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+_QUERY = ("status", "bbox", "near", "radius_m", "datetime", "fields", "limit", "cursor", "export")
+
+
 class BookingsView(PersonalView):
     """One's own rides."""
 
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated",
+        "invalid_parameter", "unauthenticated", "server_full",
         operation_id="bookings", tags=["rides"], summary="One's own rides, newest first, as GeoJSON",
         parameters=[
             OpenApiParameter("status", str, description=f"One or several, with commas: {', '.join(Status.values)}."),
@@ -149,10 +166,17 @@ class BookingsView(PersonalView):
                 description="Operators only. true: rides that need an operator's eye, because the driver went silent on"
                 " the way; false: all others.",
             ),
+            *BOX_PARAMETERS,
+            *CIRCLE_PARAMETERS,
+            datetime_parameter("When the ride was asked for"),
+            fields_parameter(f.name for f in BOOKINGS.fields),
             OpenApiParameter("limit", int, description=f"Rides a page; default {DEFAULT_LIMIT}, at most {MAX_LIMIT}."),
             *PAGE_PARAMETERS,
+            EXPORT_PARAMETER,
         ],
-        responses={(200, GEO_JSON): collection_body(OperatorBookingFeature, "BookingCollection")},
+        responses={
+            (200, GEO_JSON): collection_body(OperatorBookingFeature, "BookingCollection"), 304: NOT_MODIFIED,
+        },
         examples=[
             OpenApiExample(
                 "One ride",
@@ -161,13 +185,19 @@ class BookingsView(PersonalView):
             )
         ],
     )  # fmt: skip
-    def get(self, request: Request) -> Response:
-        """The rides whose passenger one is; operators see all rides. `next` is the address of the following page."""
+    def get(self, request: Request) -> HttpResponseBase:
+        """The rides whose passenger one is; operators see all rides. `next` is the address of the following page. A
+        ride's place is the line from its pickup to its dropoff."""
         user = user_of(request)
         operator = is_operator(user)
-        query = query_of(request, "status", "limit", "cursor", *(["attention"] if operator else []))
-        statuses = params.choices(query, "status", Status.values)
-        limit = params.limit(query, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
-        page = bookings_page(user, statuses, limit, query.get("cursor"), attention=params.flag(query, "attention"))
-        kind = OperatorBookingFeature if operator else BookingFeature
-        return Response(feature_collection(request, query, page, kind))
+        query = query_of(request, *_QUERY, *(["attention"] if operator else []))
+        found = bookings_params(
+            None if operator else user.pk,
+            params.choices(query, "status", Status.values),
+            params.flag(query, "attention"),
+            ride_of(query["cursor"]) if "cursor" in query else None,
+        )
+        found |= place_params(params.bbox(query), params.circle(query)) | time_params(params.interval(query))
+        shown = [f.name for f in BOOKINGS.fields if operator or f.name not in OPERATORS_ONLY]
+        page = wanted_page(query, BOOKINGS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown)
+        return collection_answer(request, BOOKINGS, found, page, reader="operator" if operator else user.pk)

@@ -1,5 +1,9 @@
-"""Drivers on a map, for operators."""
+"""Drivers on a map, now and in the past, for operators."""
 
+from datetime import timedelta
+
+from django.http import HttpResponseBase
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -9,20 +13,29 @@ from geo import params
 from mobility.drivers.models import Driver, DriverStatus
 from mobility.errors import Refusal
 from mobility.geojson_api import (
+    BOX_PARAMETERS,
+    CIRCLE_PARAMETERS,
+    EXPORT_PARAMETER,
     GEO_JSON,
+    NOT_MODIFIED,
     PAGE_PARAMETERS,
     FeatureSerializer,
     PositionField,
     collection_body,
-    feature_collection,
+    datetime_parameter,
+    fields_parameter,
 )
-from mobility.locations.queries import DriverFilter, drivers_page, drivers_with_location
+from mobility.layers.answers import collection_answer, wanted_page
+from mobility.locations.layers import DRIVERS, HISTORY, drivers_params, history_params
+from mobility.locations.models import Position
+from mobility.locations.queries import DriverFilter, driver_id_of, drivers_with_location, instant_of
 from mobility.people.api import MaskedPhoneField
 from mobility.people.permissions import IsOperator
 from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
+LONGEST_HISTORY_H = 24
 
 
 class DriverFeature(FeatureSerializer):
@@ -71,14 +84,14 @@ _FEATURE = {
     },
 }  # fmt: skip
 _PARAMETERS = [
-    OpenApiParameter(
-        "bbox", str, description="west,south,east,north in degrees; west > east crosses the antimeridian."
-    ),
-    OpenApiParameter("near", str, description="latitude,longitude in degrees; together with radius_m."),
-    OpenApiParameter("radius_m", float, description=f"Metres, at most {params.MAX_RADIUS_M:.0f}."),
+    *BOX_PARAMETERS,
+    *CIRCLE_PARAMETERS,
     OpenApiParameter("status", str, description="One or several of available, busy, offline, with commas between."),
+    datetime_parameter("When the newest position was taken"),
+    fields_parameter(f.name for f in DRIVERS.fields),
     OpenApiParameter("limit", int, description=f"Drivers a page; default {DEFAULT_LIMIT}, at most {MAX_LIMIT}."),
     *PAGE_PARAMETERS,
+    EXPORT_PARAMETER,
 ]
 
 
@@ -89,10 +102,10 @@ class DriversView(PersonalView):
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "forbidden",
+        "invalid_parameter", "unauthenticated", "forbidden", "server_full",
         operation_id="drivers", tags=["drivers"], summary="Drivers and where they are, as GeoJSON (operators only)",
         parameters=_PARAMETERS,
-        responses={(200, GEO_JSON): collection_body(DriverFeature, "DriverCollection")},
+        responses={(200, GEO_JSON): collection_body(DriverFeature, "DriverCollection"), 304: NOT_MODIFIED},
         examples=[
             OpenApiExample(
                 "One driver",
@@ -101,16 +114,22 @@ class DriversView(PersonalView):
             )
         ],
     )  # fmt: skip
-    def get(self, request: Request) -> Response:
-        """By id, a page at a time: `next` is the address of the following page, null on the last one. With `bbox` or
-        `near`, drivers without a position are left out."""
-        query = query_of(request, "bbox", "near", "radius_m", "status", "limit", "cursor")
-        wanted = DriverFilter(
-            params.bbox(query), params.circle(query), params.choices(query, "status", DriverStatus.values)
+    def get(self, request: Request) -> HttpResponseBase:
+        """By id, a page at a time: `next` is the address of the following page, null on the last one. With `bbox`,
+        `near` or `datetime`, drivers without a position are left out. Send the `ETag` of an answer as `If-None-Match`
+        to hear whether it is still the newest."""
+        query = query_of(
+            request, "bbox", "near", "radius_m", "status", "datetime", "fields", "limit", "cursor", "export"
         )
-        limit = params.limit(query, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
-        page = drivers_page(wanted, limit, query.get("cursor"))
-        return Response(feature_collection(request, query, page, DriverFeature))
+        wanted = DriverFilter(
+            params.bbox(query),
+            params.circle(query),
+            params.choices(query, "status", DriverStatus.values),
+            params.interval(query),
+        )
+        page = wanted_page(query, DRIVERS, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
+        after = driver_id_of(query["cursor"]) if "cursor" in query else None
+        return collection_answer(request, DRIVERS, drivers_params(wanted, after), page)
 
 
 class DriverView(PersonalView):
@@ -132,3 +151,85 @@ class DriverView(PersonalView):
         if driver is None:
             raise Refusal("not_found")
         return Response(DriverFeature(driver).data)
+
+
+class HistoryFeature(FeatureSerializer):
+    """A position a driver told, as a GeoJSON Feature; `id` is when, in microseconds of the Unix clock."""
+
+    id = serializers.IntegerField(read_only=True)
+    geometry = PositionField(source="position", read_only=True)
+    jump = serializers.BooleanField(read_only=True, help_text="Nobody drives that fast: tracks leave it out.")
+
+    class Meta:
+        model = Position
+        geo_field = "geometry"
+        id_field = "id"
+        fields = ["id", "recorded_at", "received_at", "heading", "speed", "accuracy_m", "door", "jump"]
+
+
+_HISTORY_EXAMPLE = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "id": 1767254400000000,
+            "geometry": {"type": "Point", "coordinates": [28.0473, -26.2041]},
+            "properties": {
+                "recorded_at": "2026-01-01T08:00:00Z", "received_at": "2026-01-01T08:00:01Z", "heading": 90.0,
+                "speed": 13.4, "accuracy_m": 5.0, "door": "socket", "jump": False,
+            },
+        }
+    ],
+    "numberReturned": 1,
+    "next": None,
+}  # fmt: skip
+
+
+class DriverHistoryView(PersonalView):
+    """Where a driver was."""
+
+    permission_classes = (IsOperator,)
+    renderer_classes = (GeoJSONRenderer,)
+
+    @documented(
+        "invalid_parameter", "unauthenticated", "forbidden", "not_found", "server_full",
+        operation_id="driver_history", tags=["drivers"],
+        summary="Where a driver was, as GeoJSON (operators only)",
+        parameters=[
+            datetime_parameter(f"When; at most {LONGEST_HISTORY_H} hours, and the last of them by default"),
+            *BOX_PARAMETERS,
+            fields_parameter(f.name for f in HISTORY.fields),
+            OpenApiParameter(
+                "limit", int, description=f"Positions a page; default {DEFAULT_LIMIT}, at most {MAX_LIMIT}."
+            ),
+            *PAGE_PARAMETERS,
+            EXPORT_PARAMETER,
+        ],
+        responses={(200, GEO_JSON): collection_body(HistoryFeature, "HistoryCollection"), 304: NOT_MODIFIED},
+        examples=[OpenApiExample("One position", _HISTORY_EXAMPLE, media_type=GEO_JSON)],
+    )  # fmt: skip
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        """The positions the driver told, by the clock of their device, oldest first. Kept for as many days as the
+        service is set to."""
+        query = query_of(request, "bbox", "datetime", "fields", "limit", "cursor", "export")
+        between = _bounded(params.interval(query))
+        if not Driver.objects.filter(pk=pk).exists():
+            raise Refusal("not_found")
+        page = wanted_page(query, HISTORY, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
+        after = instant_of(query["cursor"]) if "cursor" in query else None
+        found = history_params(pk, between, after, box=params.bbox(query))
+        return collection_answer(request, HISTORY, found, page)
+
+
+def _bounded(between: params.Interval | None) -> params.Interval:
+    """Both ends of it; open ones are now, and the longest time before the other."""
+    longest = timedelta(hours=LONGEST_HISTORY_H)
+    begin, end = between or (None, None)
+    now = timezone.now()
+    if end is None:
+        end = now if begin is None else begin + longest
+    if begin is None:
+        begin = end - longest
+    if end - begin > longest:
+        raise params.ParameterError("datetime", f"may span {LONGEST_HISTORY_H} hours at most")
+    return params.Interval(begin, end)

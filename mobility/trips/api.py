@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework_gis.fields import GeometryField
 
 from geo.coordinates import LatLon
-from geo.geojson import path_geometry
+from geo.geojson import path_geometry, path_times
 from mobility.bookings.models import Booking
 from mobility.bookings.states import TERMINAL
 from mobility.conf import knobs
@@ -54,6 +54,10 @@ class TripFeature(FeatureSerializer):
     id = serializers.IntegerField(source="booking_id", read_only=True, help_text="The booking's.")
     geometry = TrackField(source="track", read_only=True, allow_null=True)
     ride_id = serializers.CharField(source="booking.ride_id", read_only=True)
+    times = serializers.SerializerMethodField(
+        allow_null=True,
+        help_text="When each position of the line was; for several lines a list each. Null where nobody knows.",
+    )
     final = serializers.SerializerMethodField(help_text="Whether it stays as it is; until then late positions count.")
 
     class Meta:
@@ -61,11 +65,19 @@ class TripFeature(FeatureSerializer):
         geo_field = "geometry"
         id_field = "id"
         fields = [
-            "id", "ride_id", "length_m", "fixes", "jumps", "leaps", "started_at", "ended_at", "made_at", "final",
+            "id", "ride_id", "times", "length_m", "fixes", "jumps", "leaps", "started_at", "ended_at", "made_at",
+            "final",
         ]  # fmt: skip
         extra_kwargs = {
             "length_m": {"help_text": "Along every position of the track; the line itself is simplified to 5 m."},
         }
+
+    @extend_schema_field({"type": "array", "nullable": True, "items": {}})
+    def get_times(self, trip: Trip) -> list[Any] | None:
+        """ISO 8601 in UTC, in the shape of the coordinates."""
+        if trip.times is None or trip.track is None:
+            return None
+        return path_times([LatLon(y, x) for x, y in trip.track.coords], trip.times)
 
     def get_final(self, trip: Trip) -> bool:
         """Whether it is never made anew."""
@@ -92,7 +104,9 @@ _EXAMPLE: dict[str, Any] = {
         "type": "LineString", "coordinates": [[28.0473, -26.2041], [28.0651, -26.1702], [28.1473, -26.1041]],
     },
     "properties": {
-        "ride_id": "12345", "length_m": 15012.4, "fixes": 1480, "jumps": 1, "leaps": 0,
+        "ride_id": "12345",
+        "times": ["2026-01-01T08:10:00Z", "2026-01-01T08:19:12Z", "2026-01-01T08:35:00Z"],
+        "length_m": 15012.4, "fixes": 1480, "jumps": 1, "leaps": 0,
         "started_at": "2026-01-01T08:10:00Z", "ended_at": "2026-01-01T08:35:00Z", "made_at": "2026-01-01T08:35:00Z",
         "final": False, "approach_m": 1210.0,
     },

@@ -305,7 +305,7 @@ class Server(NamedTuple):
 @contextlib.contextmanager
 def service(env: Mapping[str, str]) -> Iterator[Server]:
     """The real server, `bin/serve`."""
-    with _serving(["bin/serve"], dict(env) | {"DB_POOL": "yes", "PYTHON": sys.executable}, free_port()) as server:
+    with program_server(["bin/serve"], dict(env) | {"DB_POOL": "yes", "PYTHON": sys.executable}, free_port()) as server:
         yield server
 
 
@@ -314,7 +314,7 @@ def echo_server(app: str, env: Mapping[str, str]) -> Iterator[Server]:
     """An application of echo_apps.py on uvicorn with the very options of `bin/serve`."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", f"tests.bench.echo_apps:{app}", "--port", str(port), *serve_options()]
-    with _serving(command, dict(env) | {"DB_POOL": "yes"}, port) as server:
+    with program_server(command, dict(env) | {"DB_POOL": "yes"}, port) as server:
         yield server
 
 
@@ -330,7 +330,8 @@ def serve_options() -> list[str]:
 
 
 @contextlib.contextmanager
-def _serving(command: list[str], env: dict[str, str], port: int) -> Iterator[Server]:
+def program_server(command: list[str], env: dict[str, str], port: int) -> Iterator[Server]:
+    """A program that serves HTTP on this loopback port, once it answers."""
     LOGS.mkdir(parents=True, exist_ok=True)
     with (
         (LOGS / "bench-server.log").open("w") as log,

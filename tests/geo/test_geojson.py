@@ -1,10 +1,12 @@
 """Geometries as GeoJSON."""
 
+from datetime import UTC, datetime, timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.coordinates import LatLon, lat_lon
-from geo.geojson import line_geometry, path_geometry, point_geometry
+from geo.geojson import line_geometry, path_geometry, path_times, point_geometry
 
 anywhere = st.builds(lat_lon, st.floats(-90, 90), st.floats(-180, 180))
 
@@ -50,3 +52,24 @@ def test_no_piece_is_longer_than_half_the_way_round_and_all_is_on_earth(start, e
     for piece in pieces:
         assert abs(piece[0][0] - piece[1][0]) <= 180.000001
         assert all(-180 <= lon <= 180 and -90 <= lat <= 90 for lon, lat in piece)
+
+
+def test_times_are_in_the_shape_of_the_coordinates():
+    began = datetime(2026, 1, 1, 8, tzinfo=UTC)
+    path = [LatLon(-18, 179), LatLon(-16, -179), LatLon(-16, -178)]
+    times = [began, began + timedelta(seconds=10), began + timedelta(seconds=20)]
+    assert path_times(path, times) == [
+        ["2026-01-01T08:00:00.000Z", "2026-01-01T08:00:05.000Z"],
+        ["2026-01-01T08:00:05.000Z", "2026-01-01T08:00:10.000Z", "2026-01-01T08:00:20.000Z"],
+    ]
+    assert path_times(path[1:], times[1:]) == ["2026-01-01T08:00:10.000Z", "2026-01-01T08:00:20.000Z"]
+
+
+@given(st.lists(anywhere, min_size=2, max_size=6))
+def test_each_position_has_its_time(path):
+    times = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n) for n in range(len(path))]
+    geometry, told = path_geometry(path), path_times(path, times)
+    if geometry["type"] == "LineString":
+        assert len(told) == len(geometry["coordinates"])
+    else:
+        assert [len(line) for line in told] == [len(line) for line in geometry["coordinates"]]

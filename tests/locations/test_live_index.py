@@ -1,5 +1,6 @@
 """The indexes follow the positions at a distance, and nothing that is asked of them is answered differently for it."""
 
+import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ from geo.geodesy import destination, distance_m
 from geo.params import Circle
 from mobility.dispatch.queries import Search, anybody_left, nearest_available
 from mobility.dispatch.services import find_driver
+from mobility.layers.render import rendered_page
 from mobility.locations.ingest import write_fixes
+from mobility.locations.layers import DRIVERS, drivers_params
 from mobility.locations.models import INDEX_SLACK_M
-from mobility.locations.queries import DriverFilter, matching_ids
+from mobility.locations.queries import DriverFilter
 from mobility.locations.services import place_driver
 from mobility.models import DriverLocation
 from tests.positions import fix
@@ -121,4 +124,5 @@ def test_a_map_shows_who_is_in_the_box_or_circle_by_their_position(parked, metre
     write_fixes([fix(driver_id, moved(edge, metres))])
     assert (indexed(driver_id).latitude < edge.latitude) is not shown
     for wanted in (DriverFilter(box=box), DriverFilter(circle=circle)):
-        assert [row["driver_id"] for row in matching_ids(wanted, 0)] == [driver_id] * shown
+        page = rendered_page(DRIVERS, drivers_params(wanted, None), [], 10)
+        assert [feature["id"] for feature in json.loads(f"[{page.features}]")] == [driver_id] * shown

@@ -72,6 +72,8 @@ def test_a_trip_that_can_be_is_kept(driven):
         ({"track": "NULL"}, "trip_line_has_fixes"),
         ({"track": "NULL", "length_m": "NULL"}, "trip_line_has_fixes"),
         ({"track": "NULL", "length_m": "NULL", "fixes": "-1"}, "trip_counts_not_negative"),
+        ({"times": "ARRAY[now()]"}, "trip_positions_have_times"),
+        ({"times": "ARRAY[]::timestamptz[]"}, "trip_positions_have_times"),
         ({"jumps": "-1"}, "trip_counts_not_negative"),
         ({"leaps": "-1"}, "trip_counts_not_negative"),
     ],

@@ -77,6 +77,9 @@ def test_a_trip_is_the_way_from_the_start_to_the_end(driven):
     assert len(corners) == 5  # a straight leg needs no more
     for found, true in zip(corners, path[::10], strict=True):
         assert distance_m(found, true) < 0.01
+    # And when the driver was at each of them, by the device's clock.
+    at = [told_at for told_at, _ in each(path)][::10]
+    assert [(t - booking.started_at).total_seconds() for t in trip.times] == pytest.approx(at, abs=1e-5)
 
 
 def test_a_jump_is_left_out_and_counted(driven):

@@ -26,7 +26,7 @@ def people(booking, make_user):
     return {"passenger": booking.passenger, "driver": driver.user, "operator": make_user(roles=["operator"])}
 
 
-FIELDS = {"ride_id", "length_m", "fixes", "jumps", "leaps", "started_at", "ended_at", "made_at", "final"}
+FIELDS = {"ride_id", "times", "length_m", "fixes", "jumps", "leaps", "started_at", "ended_at", "made_at", "final"}
 
 
 def test_a_track_is_a_feature_for_those_who_were_there_and_for_operators(api, make_user, trip):

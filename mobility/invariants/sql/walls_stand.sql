@@ -8,7 +8,8 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'inbox_counter_at_commit', 'inbox_counter_begins', 'inbox_at_commit', 'inbox_guard', 'location_follows_driver',
     'location_from_driver',
     'location_keeps_its_driver', 'location_newest_wins', 'offer_at_commit', 'offer_guard',
-    'ride_event_at_commit', 'ride_event_guard', 'trip_guard'
+    'ride_event_at_commit', 'ride_event_guard', 'trip_guard', 'booking_version', 'driver_version',
+    'driver_location_version', 'position_version', 'user_version'
 ]) name
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL
@@ -49,7 +50,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
     'command_id_is_plain', 'considered_verdict_is_known', 'mobility_search_considered_round_check',
     'mobility_search_round_round_check', 'user_phone_is_e164', 'user_roles_are_known',
-    'trip_counts_not_negative', 'trip_lengths_are_sane', 'trip_line_has_fixes', 'trip_times_in_order', 'trip_track_on_earth',
+    'trip_counts_not_negative', 'trip_lengths_are_sane', 'trip_line_has_fixes', 'trip_positions_have_times', 'trip_times_in_order', 'trip_track_on_earth',
     'user_username_is_no_other_phone', 'booking_driver_is_the_offers', 'ride_event_move_allowed'
 ]) name
 WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conname = name)

@@ -1,0 +1,78 @@
+"""Squares of the web's map, z/x/y as everybody counts them, and rows as vector tiles made by PostGIS."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from geo.coordinates import Bounds
+from geo.features import Field, Kind
+
+DEEPEST_ZOOM = 22
+EXTENT, BUFFER = 4096, 64  # units of a tile's side, and how many more of them are drawn around it
+# Where web mercator ends; beyond it there are no tiles.
+HIGHEST_LATITUDE = 85.0511287798066
+
+
+class Tile(NamedTuple):
+    """A square of the map: zoom, column from the west, row from the north."""
+
+    z: int
+    x: int
+    y: int
+
+    @property
+    def exists(self) -> bool:
+        """Whether the map has such a square."""
+        return 0 <= self.z <= DEEPEST_ZOOM and 0 <= self.x < 1 << self.z and 0 <= self.y < 1 << self.z
+
+
+def bounds_of(tile: Tile) -> Bounds:
+    """The box of everything a tile shows, with what it draws around itself; never over the antimeridian."""
+    margin = BUFFER / EXTENT
+    west, east = (_longitude((tile.x + aside) / (1 << tile.z)) for aside in (-margin, 1 + margin))
+    north, south = (_latitude((tile.y + aside) / (1 << tile.z)) for aside in (-margin, 1 + margin))
+    return Bounds(max(west, -180.0), south, min(east, 180.0), north)
+
+
+def _longitude(share: float) -> float:
+    return share * 360.0 - 180.0
+
+
+def _latitude(share: float) -> float:
+    return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * share))))
+
+
+# What a vector tile can hold; everything else goes in as text.
+_VALUE: dict[Kind, str] = {
+    "integer": "s.{0}::bigint",
+    "number": "s.{0}::float8",
+    "boolean": "s.{0}::boolean",
+    "text": "s.{0}::text",
+    "time": "substr(left(to_json(s.{0})::text, -7), 2) || 'Z'",
+    "json": "s.{0}::text",
+}
+_TILEJSON_TYPE: dict[Kind, str] = {"integer": "Number", "number": "Number", "boolean": "Boolean"}
+
+
+def tile_sql(source: str, name: str, fields: Iterable[Field], tile: Tile, *, points: bool) -> str:
+    """The SELECT of a tile from a source (geo/features.py) that has been narrowed to `bounds_of` it: `tile` and the
+    number of features read."""
+    values = "".join(f", {_VALUE[f.kind].format(f.name)} AS {f.name}" for f in fields)
+    # A pole has no place in web mercator; points that far are outside every tile's box.
+    world = f"ST_MakeEnvelope(-180, -{HIGHEST_LATITUDE}, 180, {HIGHEST_LATITUDE}, 4326)"
+    on_map = "s.geom" if points else f"ST_ClipByBox2D(s.geom, {world})"
+    square = f"ST_TileEnvelope({tile.z}, {tile.x}, {tile.y})"
+    return (  # names and numbers of our own
+        f"SELECT ST_AsMVT(t, '{name}', {EXTENT}, 'geom', 'id') AS tile, count(*) AS features FROM ("  # noqa: S608
+        f"SELECT s.id, ST_AsMVTGeom(ST_Transform({on_map}, 3857), {square}, {EXTENT}, {BUFFER}) AS geom{values}"
+        f" FROM ({source}) s) t"
+    )
+
+
+def vector_layer(name: str, about: str, fields: Iterable[Field]) -> dict[str, object]:
+    """How TileJSON describes what is in such a tile."""
+    return {
+        "id": name,
+        "description": about,
+        "fields": {f.name: f"{_TILEJSON_TYPE.get(f.kind, 'String')}. {f.about}" for f in fields},
+    }

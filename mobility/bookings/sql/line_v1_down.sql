@@ -1,0 +1,2 @@
+DROP INDEX booking_line;
+DROP FUNCTION mobility_ride_line(geometry, geometry);

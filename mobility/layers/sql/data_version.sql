@@ -1,0 +1,1 @@
+SELECT mobility_data_version(%(tables)s) AS version

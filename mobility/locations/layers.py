@@ -1,0 +1,76 @@
+"""Drivers, and where one of them was, as layers."""
+
+from datetime import datetime
+from typing import Any
+
+from geo.features import Field
+from geo.params import Interval
+from mobility.conf import knobs
+from mobility.layers.layer import Layer, place_params, time_params
+from mobility.locations.models import REACH_SLACK_M
+from mobility.locations.queries import DriverFilter
+
+DRIVERS = Layer(
+    name="drivers",
+    title="Drivers",
+    about="Every driver and the newest position they told.",
+    geometry="point",
+    source="locations/sql/drivers_layer",
+    fields=(
+        Field("name", "text", "As passengers see it."),
+        Field("phone", "text", "Masked."),
+        Field("vehicle_type", "text", "What they drive."),
+        Field("vehicle_registration", "text", "The number plate."),
+        Field("status", "text", "available, busy or offline."),
+        Field("rating", "number", "One to five."),
+        Field("total_rides", "integer", "Rides they have completed."),
+        Field("verified", "boolean", "Whether papers and vehicle were checked."),
+        Field("stationary", "boolean", "Whether they stand still and need tell no positions."),
+        Field("silent", "boolean", "On duty, but no position for the time that makes one too old."),
+        Field("heading", "number", "Degrees clockwise from true north."),
+        Field("speed", "number", "Metres per second."),
+        Field("recorded_at", "time", "When the driver's device took the position."),
+        Field("received_at", "time", "When the server had it."),
+    ),
+    reads=("user", "driver", "driver_location"),
+    personal=frozenset({"name", "phone", "vehicle_registration"}),
+    clock_s=10,  # silence comes with time alone
+)
+
+HISTORY = Layer(
+    name="history",
+    title="Where a driver was",
+    about="The positions a driver told, by the clock of their device.",
+    geometry="point",
+    source="locations/sql/history_layer",
+    fields=(
+        Field("recorded_at", "time", "When the driver's device took the position."),
+        Field("received_at", "time", "When the server had it."),
+        Field("heading", "number", "Degrees clockwise from true north."),
+        Field("speed", "number", "Metres per second."),
+        Field("accuracy_m", "number", "Metres, as the device says."),
+        Field("door", "text", "How it came in: socket, driver, fleet or tracker."),
+        Field("jump", "boolean", "Whether nobody drives that fast; tracks leave it out."),
+    ),
+    reads=("position",),
+    key="trim(BOTH '\"' FROM to_json(s.recorded_at)::text)",
+    clock_s=3600,  # whole days of it are dropped
+)
+
+
+def drivers_params(wanted: DriverFilter, after: int | None) -> dict[str, Any]:
+    """The parameters of the source for a filter's drivers, beginning after an id."""
+    return (
+        place_params(wanted.box, wanted.circle, margin_m=REACH_SLACK_M)
+        | time_params(wanted.between)
+        | {"after": after, "statuses": wanted.statuses or None, "stale_after_s": knobs().stale_after_s}
+    )
+
+
+def history_params(driver_id: int, between: Interval, after: datetime | None, **place: Any) -> dict[str, Any]:
+    """The parameters of the source for a driver's positions, beginning after an instant."""
+    return (
+        place_params(**place)
+        | time_params(between)
+        | {"driver_id": driver_id, "after": after, "jump_km_h": knobs().jump_km_h}
+    )

@@ -1,0 +1,1 @@
+DROP FUNCTION mobility_masked_phone(text);

@@ -1,0 +1,1 @@
+"""Layers as vector tiles, for maps that draw while one moves about."""
