@@ -148,6 +148,8 @@ DATABASES: dict[str, dict[str, Any]] = {
             # Only our own few statements are prepared, and their plan never depends on the values: planning a spatial
             # query anew costs more than running it.
             " -c plan_cache_mode=force_generic_plan"
+            # Short questions, many at a time: to start a second process or a compiler for one costs more than it gains.
+            " -c max_parallel_workers_per_gather=0 -c jit=off"
         ),
         application_name="careconnect",
         # Not None, Django's default: with that psycopg prepares nothing, not even what asks for it. The ORM binds on
