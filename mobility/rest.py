@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import parsers, renderers, serializers
-from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, NotAcceptable, ParseError, ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -119,10 +120,23 @@ def _leave_no_circles(answered: Response) -> None:
     view.request = view.response = None
 
 
+class WhatThereIs(DefaultContentNegotiation):
+    """Answers in the one form a view has, also to those who did not name it in `Accept`, as RFC 9110 (12.5.1) allows:
+    GDAL asks for `application/json` and reads GeoJSON; a refusal would help nobody."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The renderer and its media type."""
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            return renderers[0], renderers[0].media_type
+
+
 class PersonalView(APIView):
     """A view whose answers are about a person: no cache keeps them."""
 
     parser_classes = [StrictJSONParser]
+    content_negotiation_class = WhatThereIs
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         """Adds `no-store` to answers and refusals alike."""
