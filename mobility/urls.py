@@ -14,6 +14,7 @@ from mobility.locations.doors import FleetLocationsView, OwnLocationsView, Track
 from mobility.openapi import SchemaView
 from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
+from mobility.places.api import GeocodeView, ReverseView
 from mobility.trips.api import TrackView
 
 urlpatterns = [
@@ -38,6 +39,8 @@ urlpatterns = [
     path("api/v1/bookings/<int:pk>/complete/", CompleteView.as_view(), name="complete-booking"),
     path("api/v1/bookings/<int:pk>/explain/", ExplainView.as_view(), name="explain-booking"),
     path("api/v1/bookings/<int:pk>/track/", TrackView.as_view(), name="booking-track"),
+    path("api/v1/geocode/", GeocodeView.as_view(), name="geocode"),
+    path("api/v1/geocode/reverse/", ReverseView.as_view(), name="geocode-reverse"),
     path("api/v1/problems/", problems, name="problems"),
     path("api/v1/schema/", SchemaView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

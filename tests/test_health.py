@@ -74,6 +74,7 @@ def test_the_schema_describes_each_path_with_its_refusals(tmp_path):
         "/api/v1/bookings/", "/api/v1/bookings/{id}/", "/api/v1/bookings/{id}/assign/",
         "/api/v1/bookings/{id}/cancel/", "/api/v1/bookings/{id}/complete/", "/api/v1/bookings/{id}/explain/",
         "/api/v1/bookings/{id}/track/",
+        "/api/v1/geocode/", "/api/v1/geocode/reverse/",
         "/api/v1/drivers/", "/api/v1/drivers/{id}/", "/api/v1/drivers/me/locations/", "/api/v1/locations/",
         "/api/v1/me/", "/api/v1/track/",
     }  # fmt: skip

@@ -1,13 +1,15 @@
 """Geocoders through geopy, against a real HTTP server that speaks Nominatim's JSON, or does not."""
 
+import inspect
 import json
 import time
 
 import pytest
+from geopy.geocoders import SERVICE_TO_GEOCODER, get_geocoder_for_service
 
 from geo.coordinates import Bounds, lat_lon
 from geo.geocoding.geocoder import Misconfigured, Refused, TimedOut, Unavailable, plain
-from geo.geocoding.services import FAILURES, GeopyGeocoder
+from geo.geocoding.services import DIALECTS, FAILURES, GeopyGeocoder
 from tests.geo.hostile import drips, hostile, is_silent, says, says_raw
 from tests.places.provider import GROOTE_SCHUUR, MAIN_ROAD_CAPE_TOWN, MAIN_ROAD_LONDON, providing
 
@@ -244,3 +246,17 @@ def test_one_that_knows_no_positions_says_so():
     geocoder = GeopyGeocoder("databc", {}, user_agent=AGENT, timeout_s=1)
     with pytest.raises(Misconfigured, match="cannot tell what is at a position"):
         geocoder.reverse(lat_lon(-26, 28))
+
+
+def test_what_is_said_of_services_is_so():
+    """Each is one of geopy's, and its method takes what it is to be told under these names."""
+    for service, dialect in DIALECTS.items():
+        known = inspect.signature(get_geocoder_for_service(service).geocode).parameters
+        assert {dialect.box, dialect.near} - {""} <= set(known), service
+
+
+def test_three_services_cannot_tell_what_is_at_a_position():
+    """As docs/geocoding.md says."""
+    assert {name for name, kind in SERVICE_TO_GEOCODER.items() if not hasattr(kind, "reverse")} == {
+        "databc", "geolake", "liveaddress",
+    }  # fmt: skip

@@ -55,6 +55,7 @@ class Provider:
         self.options = {"domain": self.domain, "scheme": "http"}
         self.asked: list[Asked] = []
         self.answer: tuple[int, dict[str, str], bytes] | None = None
+        self.was_asked = threading.Event()
         self.may_answer = threading.Event()
         self.may_answer.set()
 
@@ -89,6 +90,7 @@ def providing() -> Iterator[Provider]:
         def do_GET(self) -> None:
             asked = Asked(self.path, self.headers)
             provider.asked.append(asked)
+            provider.was_asked.set()
             provider.may_answer.wait(30)
             status, headers, body = provider.reply(asked)
             with contextlib.suppress(OSError):
