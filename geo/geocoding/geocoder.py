@@ -78,6 +78,14 @@ def ranked(places: Iterable[Place], *, near: LatLon | None, box: Bounds | None) 
     return sorted(places, key=rank)
 
 
+def around(at: LatLon) -> Bounds:
+    """A box that reaches some 50 km in each direction; `west` > `east` across the antimeridian."""
+    high = NEAR_M / 111_000
+    wide = min(high / max(math.cos(math.radians(at.latitude)), 0.01), 179.0)
+    south, north = max(at.latitude - high, -90.0), min(at.latitude + high, 90.0)
+    return Bounds((at.longitude - wide + 540) % 360 - 180, south, (at.longitude + wide + 540) % 360 - 180, north)
+
+
 def share(value: object) -> float | None:
     """A number from 0 to 1, or None for whatever else it is."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -7,6 +7,7 @@ anyway, on a thread with an event loop: only there can a question be given up wh
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -24,7 +25,7 @@ class BoundedAdapter(BaseAsyncAdapter):
 
     def __init__(self, *, proxies: Any, ssl_context: Any) -> None:
         super().__init__(proxies=proxies, ssl_context=ssl_context)
-        self._ssl_context = ssl_context
+        self._verify = ssl_context or ssl.create_default_context()  # once: it reads all certificates there are
 
     async def get_json(self, url: str, *, timeout: float, headers: dict[str, str]) -> Any:  # noqa: ASYNC109 (geopy's)
         """The answer's value. NaN and Infinity are no JSON."""
@@ -51,7 +52,7 @@ class BoundedAdapter(BaseAsyncAdapter):
                 timeout=None,  # noqa: S113 (the deadline is around all of it)
                 follow_redirects=False,
                 trust_env=False,
-                verify=self._ssl_context or True,
+                verify=self._verify,
                 headers={"Accept-Encoding": "identity"},  # nothing to inflate
             ) as client,
             client.stream("GET", url, headers=headers) as response,

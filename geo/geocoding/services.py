@@ -27,6 +27,7 @@ from geo.geocoding.geocoder import (
     Refused,
     TimedOut,
     Unavailable,
+    around,
     plain,
     ranked,
     share,
@@ -44,17 +45,21 @@ NOT_OPTIONS = frozenset({"adapter_factory", "timeout", "proxies", "ssl_context",
 
 
 class Dialect(NamedTuple):
-    """What geopy's interface leaves open about a service: how it takes a box and a position to lean to, which member of
-    its raw answer says what a place is and how important, and whose data it is."""
+    """What geopy's interface leaves open about a service: how it takes a box (`box_is_wish`: and still knows of places
+    outside) and a position to lean to, which member of its raw answer says what a place is and how important, and whose
+    data it is."""
 
     box: str = ""
+    box_is_wish: bool = False
     near: str = ""
     kind: tuple[str, ...] = ()
     importance: tuple[str, ...] = ()
     attribution: str = ""
 
 
-_NOMINATIM = Dialect(box="viewbox", kind=("type",), importance=("importance",), attribution=OPENSTREETMAP)
+_NOMINATIM = Dialect(
+    box="viewbox", box_is_wish=True, kind=("type",), importance=("importance",), attribution=OPENSTREETMAP
+)
 _PELIAS = Dialect(box="boundary_rect", kind=("properties", "layer"), importance=("properties", "confidence"))
 DIALECTS: Mapping[str, Dialect] = {
     "nominatim": _NOMINATIM,
@@ -65,8 +70,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "geocodeearth": _PELIAS,
     "opencage": Dialect(kind=("components", "_type"), attribution=OPENSTREETMAP),
     "mapbox": Dialect(box="bbox", near="proximity"),
-    "google": Dialect(box="bounds"),
-    "googlev3": Dialect(box="bounds"),
+    "google": Dialect(box="bounds", box_is_wish=True),
+    "googlev3": Dialect(box="bounds", box_is_wish=True),
     "maptiler": Dialect(box="bbox", near="proximity", attribution=OPENSTREETMAP),
 }
 
@@ -110,6 +115,8 @@ class GeopyGeocoder:
 
     def _leanings(self, near: LatLon | None, box: Bounds | None) -> dict[str, Any]:
         said: dict[str, Any] = {}
+        if near is not None and self._dialect.box_is_wish and not self._dialect.near:
+            box = around(near)
         # Across the antimeridian no service can be told a box; then it only ranks what comes.
         if self._dialect.box and box is not None and box.west <= box.east:
             said[self._dialect.box] = [(box.south, box.west), (box.north, box.east)]

@@ -97,6 +97,8 @@ def _lines(file: IO[bytes]) -> Iterator[Row | BadRow]:
 def _collection(file: IO[bytes]) -> Iterator[Row | BadRow]:
     whole = _json(file.read())
     features = whole.get("features") if isinstance(whole, dict) else None
+    if isinstance(whole, dict) and whole.get("type") == "Feature":
+        features = [whole]
     if not isinstance(features, list):
         raise UnreadableFile("this is neither a FeatureCollection nor a feature on each line")
     for number, feature in enumerate(features, 1):
@@ -135,7 +137,7 @@ def _feature(number: int, feature: Any) -> Row | BadRow:
 def _row(line: int, members: Mapping[str, Any], latitude: Any, longitude: Any) -> Row | BadRow:
     try:
         at = lat_lon(_number(latitude), _number(longitude))
-        importance = _number(members.get("importance", 0))
+        importance = _number(members.get("importance") or 0)
     except CoordinateError as wrong:
         return BadRow(line, str(wrong))
     except (TypeError, ValueError):

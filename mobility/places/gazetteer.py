@@ -11,7 +11,7 @@ from mobility.transactions import rows
 
 NAME = "gazetteer"
 # What is farther from a position does not say where it is.
-REVERSE_WITHIN_M = 500.0
+REVERSE_WITHIN_M = 250.0
 QUERY_CANCELED = "57014"  # by statement_timeout: a word of a million places, each of which is compared
 _NO_BOX = dict.fromkeys(Bounds._fields)
 
@@ -40,7 +40,7 @@ class Gazetteer:
         return [self._place(row) for row in found]
 
     def reverse(self, at: LatLon) -> Place | None:
-        """The nearest place within 500 m, or None."""
+        """The nearest place within 250 m, or None."""
         found = rows("places/sql/nearest", {**at._asdict(), "within_m": REVERSE_WITHIN_M})
         return self._place(found[0]) if found else None
 

@@ -26,8 +26,9 @@ log = structlog.get_logger(__name__)
 AT_MOST = 10
 # Of a degree. Questions that differ by less are the same: 1 km for what is only leant to, 11 m for what is asked about.
 NEAR_DECIMALS, REVERSE_DECIMALS = 2, 4
-# One that found a provider too busy and was not told for how long.
-PAUSE_S = 10.0
+# How long a provider is left alone that does not want to be asked: where it does not say, and at most. One that says
+# "not before tomorrow" may have been misread.
+PAUSE_S, LONGEST_PAUSE_S = 10.0, 3600.0
 ANSWERS_AT_ONCE = 5_000
 
 
@@ -70,14 +71,20 @@ def _once(asked: GeopyGeocoder, key: str, ask: Any, longest_wait_s: float) -> li
     if asked.is_resting:  # and so books no turn
         raise Unavailable("resting", retry_after_s=REST_S)
     turn = book_turn(asked.name, rate_per_s=settings.GEOCODER_RATE_PER_S, longest_wait_s=longest_wait_s)
+    if turn.wait_s:
+        _let_go()
+        time.sleep(turn.wait_s)
+        known = _known(key)  # somebody who asked the same was before us
+        if known is not None:
+            return known
     _let_go()
-    time.sleep(turn.wait_s)
     try:
         found: list[Place] = ask()
     except Refused as refused:
-        put_off(asked.name, refused.retry_after_s or PAUSE_S)
         _told(asked, refused)
-        raise
+        pause_s = min(PAUSE_S if refused.retry_after_s is None else refused.retry_after_s, LONGEST_PAUSE_S)
+        put_off(asked.name, pause_s)
+        raise Refused(refused.reason, retry_after_s=pause_s) from None
     except GeocodingError as failed:
         _told(asked, failed)
         raise

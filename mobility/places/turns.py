@@ -6,9 +6,6 @@ from typing import NamedTuple
 from geo.geocoding.geocoder import Refused
 from mobility.transactions import rows
 
-# A provider that says "not before tomorrow" is asked again in an hour all the same: it may have been misread.
-LONGEST_PAUSE_S = 3600.0
-
 
 class Turn(NamedTuple):
     """When one may ask, and how many seconds that is from now."""
@@ -30,5 +27,5 @@ def book_turn(geocoder: str, *, rate_per_s: float, longest_wait_s: float) -> Tur
 
 
 def put_off(geocoder: str, for_s: float) -> None:
-    """Nobody asks for so long, as the provider wants it; an hour at most."""
-    rows("places/sql/put_off", {"geocoder": geocoder, "for_s": min(for_s, LONGEST_PAUSE_S)})
+    """Nobody asks for so long, as the provider wants it."""
+    rows("places/sql/put_off", {"geocoder": geocoder, "for_s": for_s})

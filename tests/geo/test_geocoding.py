@@ -8,7 +8,7 @@ import pytest
 from geopy.geocoders import SERVICE_TO_GEOCODER, get_geocoder_for_service
 
 from geo.coordinates import Bounds, lat_lon
-from geo.geocoding.geocoder import Misconfigured, Refused, TimedOut, Unavailable, plain
+from geo.geocoding.geocoder import Misconfigured, Refused, TimedOut, Unavailable, around, plain
 from geo.geocoding.services import DIALECTS, FAILURES, GeopyGeocoder
 from tests.geo.hostile import drips, hostile, is_silent, says, says_raw
 from tests.places.provider import GROOTE_SCHUUR, MAIN_ROAD_CAPE_TOWN, MAIN_ROAD_LONDON, providing
@@ -70,6 +70,16 @@ def test_a_box_across_the_antimeridian_only_ranks(provider):
 def test_what_is_near_comes_first(provider):
     found = nominatim(provider.domain).forward("main road", limit=5, near=lat_lon(-33.95, 18.5))
     assert found[0].label == MAIN_ROAD_CAPE_TOWN["display_name"]
+    west, south, east, north = (float(edge) for edge in provider.asked[0].params["viewbox"].split(","))
+    assert (west, south, east, north) == pytest.approx((17.957, -34.400, 19.043, -33.500), abs=0.001)
+
+
+def test_around_a_position_there_is_a_box():
+    for at in (lat_lon(0, 0), lat_lon(-33.9, 18.4), lat_lon(10, 180), lat_lon(10, -179.9), lat_lon(-90, 0)):
+        box = around(at)
+        assert box.contains(at)
+        assert -90 <= box.south < box.north <= 90
+    assert around(lat_lon(10, 179.9)).west > around(lat_lon(10, 179.9)).east
 
 
 PHOTON = {

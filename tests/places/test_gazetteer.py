@@ -73,7 +73,7 @@ def test_what_is_told_of_a_place(settings):
 
 def test_the_nearest_place_is_what_is_at_a_position():
     hospital = lat_lon(-33.9412, 18.4653)
-    for metres, is_there in ((0, True), (499, True), (501, False)):
+    for metres, is_there in ((0, True), (249, True), (251, False)):
         at = destination(hospital, bearing_deg=90, distance_m=metres)
         assert (place_at(at) is not None) == is_there
     assert place_at(hospital).name == "Groote Schuur Hospital"

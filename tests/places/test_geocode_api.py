@@ -114,6 +114,12 @@ class TestNoAnswer:
         answer = api.get(path, user=user)
         assert (problem(answer), answer["Retry-After"]) == ((503, "geocoder_unavailable", None), "31")
 
+    def test_one_that_does_not_know_us_neither(self, api, user, nominatim, path):
+        nominatim.says(403, "you are blocked")
+        answer = api.get(path, user=user)
+        assert (problem(answer), answer["Retry-After"]) == ((503, "geocoder_unavailable", None), "10")
+        assert "blocked" not in answer.content.decode()
+
     def test_and_a_line_that_is_too_long(self, api, user, nominatim, settings, path):
         settings.GEOCODER_RATE_PER_S, settings.GEOCODER_WAIT_S = 0.01, 1.0
         api.get("geocode/?q=main+road", user=user)

@@ -31,8 +31,9 @@ def feature(name: object, longitude: object, latitude: object, **members: object
 FEATURES = [
     feature("Cape Town", 18.4232, -33.9258, label="Cape Town, Western Cape", kind="city", importance=0.8)
     | {"id": "a1"},
-    feature("Long Street", 18.4179, -33.9235, label="Long Street, Cape Town", kind="street") | {"id": "a2"},
-    feature("Gqeberha", 25.6022, -33.9608, importance=0.5) | {"id": "a3"},
+    feature("Long Street", 18.4179, -33.9235, label="Long Street, Cape Town", kind="street", importance=None)
+    | {"id": "a2"},
+    feature("Gqeberha", 25.6022, -33.9608, importance=0.5, label=None, kind=None) | {"id": "a3"},
 ]  # fmt: skip
 FORMS = {
     "places.csv": CSV,
@@ -206,6 +207,12 @@ class TestRefused:
             told(CSV, *options)
         assert refused.value.returncode == 2
         assert kept() == []
+
+
+def test_a_file_may_be_one_feature(tmp_path):
+    path = tmp_path / "one.geojson"
+    path.write_text(json.dumps(FEATURES[0], indent=2))
+    assert [row.name for row in rows_of(path)] == ["Cape Town"]
 
 
 def test_a_line_without_an_end_is_passed_over(tmp_path, monkeypatch):

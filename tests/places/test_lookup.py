@@ -127,6 +127,21 @@ class TestTurns:
             places_named("main road", limit=5)
         assert refused.value.retry_after_s == pytest.approx(3600, abs=5)
 
+    def test_who_waited_for_what_was_answered_meanwhile_asks_nobody(self, nominatim, settings, monkeypatch):
+        settings.GEOCODER_RATE_PER_S = 1.0
+        book_turn("nominatim", rate_per_s=1, longest_wait_s=3)
+        waited = []
+
+        def meanwhile(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 1:  # somebody else, who does not wait
+                assert len(places_named("main road", limit=2)) == 2
+
+        monkeypatch.setattr("time.sleep", meanwhile)
+        assert len(places_named("main road", limit=2)) == 2
+        assert waited == [pytest.approx(1, abs=0.5), pytest.approx(2, abs=0.5)]
+        assert len(nominatim.asked) == 1
+
     def test_what_is_known_takes_no_turn(self, nominatim):
         places_named("groote schuur", limit=5)
         before = GeocoderTurn.objects.get().next_at
