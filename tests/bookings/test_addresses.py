@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 
@@ -187,3 +188,11 @@ class TestKept:
         find_driver(passenger, "r1", ride_request(pickup_address="Round the corner", dropoff_address=""))
         booking = Booking.objects.get(pk=first.booking_id)
         assert addresses(booking)[:2] == ("Round the corner", "")
+
+
+def test_the_dispatchers_own_process_looks_them_up_too(ride, nominatim, capsys):
+    booking = ride()
+    make_older(booking, 60)
+    call_command("dispatcher", "--once")
+    assert "1 rides lacked an address" in capsys.readouterr().out
+    assert addresses(booking) == (ADDRESS, ADDRESS, 1)

@@ -179,6 +179,7 @@ NONSENSE = {
     "nested": b"[" * 100_000,
     "NaN, a constant": b'[{"lat": NaN, "lon": 18.4, "display_name": "Here"}]',
     "NaN, a text": json.dumps([HERE | {"lat": "NaN"}]).encode(),
+    "NaN, elsewhere": b'[{"lat": "-33.9", "lon": "18.4", "display_name": "Here", "importance": NaN}]',
     "infinite": json.dumps([HERE | {"lon": "Infinity"}]).encode(),
     "off Earth": json.dumps([HERE | {"lat": "91"}]).encode(),
     "no position": json.dumps([{"display_name": "Here"}]).encode(),
