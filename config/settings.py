@@ -4,6 +4,7 @@ Two environments: `production` (the default) and `demo` (CARECONNECT_ENV=demo), 
 database. What only the demo may do is decided here, once.
 """
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -60,6 +61,53 @@ OSRM_URL = _engine_url("OSRM_URL", env.str("OSRM_URL", ""))
 VALHALLA_URL = _engine_url("VALHALLA_URL", env.str("VALHALLA_URL", ""))
 if OSRM_URL and VALHALLA_URL:
     raise ImproperlyConfigured("OSRM_URL and VALHALLA_URL are both set: one engine says how long drives take")
+
+
+# --- geocoding ---------------------------------------------------------------------------------------------------
+def _geocoder_options(text: str) -> dict[str, Any]:
+    try:
+        options = json.loads(text or "{}")
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise ImproperlyConfigured('GEOCODER_OPTIONS must be a JSON object, for example {"api_key": "..."}')
+    return options
+
+
+def _positive(variable: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ImproperlyConfigured(f"{variable} must be a finite number above 0")
+    return value
+
+
+def _box(variable: str, text: str) -> str:
+    from geo.coordinates import bounds  # needs GEOS, which asks whether there are settings: not before there is a need
+
+    try:
+        if text:
+            bounds(text)
+    except ValueError as wrong:
+        raise ImproperlyConfigured(f"{variable}: {wrong}") from None
+    return text
+
+
+GEOCODER = env.str("GEOCODER", "").strip().lower()
+GEOCODER_OPTIONS = _geocoder_options(env.str("GEOCODER_OPTIONS", ""))
+GEOCODER_USER_AGENT = env.str("GEOCODER_USER_AGENT", "").strip()
+GEOCODER_TIMEOUT_S = _positive("GEOCODER_TIMEOUT_S", env.str("GEOCODER_TIMEOUT_S", "5"))
+GEOCODER_RATE_PER_S = _positive("GEOCODER_RATE_PER_S", env.str("GEOCODER_RATE_PER_S", "1"))
+GEOCODER_WAIT_S = _positive("GEOCODER_WAIT_S", env.str("GEOCODER_WAIT_S", "3"))
+GEOCODER_ATTRIBUTION = env.str("GEOCODER_ATTRIBUTION", "")
+GEOCODER_BOUNDS = _box("GEOCODER_BOUNDS", env.str("GEOCODER_BOUNDS", "").strip())
+if GEOCODER == "nominatim" and not GEOCODER_USER_AGENT:
+    raise ImproperlyConfigured(
+        "GEOCODER=nominatim needs GEOCODER_USER_AGENT: Nominatim wants to know who asks, for example "
+        '"rides.example.org (ops@example.org)"'
+    )
 
 # --- hosts, proxy ------------------------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEMO else [])

@@ -51,6 +51,35 @@ def circle(query: Mapping[str, str]) -> Circle | None:
     return Circle(centre, _radius(query["radius_m"]))
 
 
+def place(query: Mapping[str, str], name: str) -> LatLon | None:
+    """`?near=latitude,longitude` by itself, or None when absent."""
+    if name not in query:
+        return None
+    try:
+        latitude, longitude = (float(part) for part in query[name].split(","))
+        return lat_lon(latitude, longitude)
+    except CoordinateError as wrong:
+        raise ParameterError(name, str(wrong)) from None
+    except ValueError:
+        raise ParameterError(name, "must be two numbers: latitude,longitude") from None
+
+
+def position(query: Mapping[str, str]) -> LatLon:
+    """`?lat=&lon=`, both needed."""
+    degrees: dict[str, float] = {}
+    for name in ("lat", "lon"):
+        if name not in query:
+            raise ParameterError(name, "is needed")
+        try:
+            degrees[name] = float(query[name])
+        except ValueError:
+            raise ParameterError(name, "must be a number of degrees") from None
+    try:
+        return lat_lon(degrees["lat"], degrees["lon"])
+    except CoordinateError as wrong:
+        raise ParameterError({"latitude": "lat", "longitude": "lon"}[wrong.axis], str(wrong)) from None
+
+
 def _radius(text: str) -> float:
     try:
         radius_m = float(text)

@@ -7,6 +7,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
+from geo.geocoding.geocoder import Misconfigured
+from mobility.places.backend import bias, geocoder
+
 
 @register()
 def one_process_without_redis(**_: Any) -> list[CheckMessage]:
@@ -49,6 +52,24 @@ def ranking_has_an_engine(**_: Any) -> list[CheckMessage]:
                 id="mobility.W002",
             )
         ]
+    return []
+
+
+@register()
+def geocoder_can_be(**_: Any) -> list[CheckMessage]:
+    """A geocoder that geopy does not have, or with options it does not take, would answer nobody."""
+    if not settings.GEOCODER:
+        return []
+    try:
+        geocoder()
+        bias()
+    except (Misconfigured, ValueError) as wrong:
+        return [
+            Error(
+                f"GEOCODER={settings.GEOCODER} cannot be used: {wrong}", hint="See docs/geocoding.md.",
+                id="mobility.E003",
+            )
+        ]  # fmt: skip
     return []
 
 

@@ -99,6 +99,12 @@ class Knobs:
         10, "Failed logins for one account from one address in 15 minutes before further tries are refused.", low=1
     )
     registrations_per_hour: int = _knob(20, "New accounts one address may register in an hour.", low=1)
+    geocodes_per_minute: int = _knob(
+        60, "Questions for places and addresses one person may ask over REST in a minute.", low=1
+    )
+    geocode_cache_days: float = _knob(
+        30.0, "How long answers of a geocoder are kept, also that there is nothing; 0 keeps none."
+    )
     ticket_ttl_s: float = _knob(30.0, "How long a socket ticket can be used.", low=1)
     token_ttl_hours: float = _knob(24.0 * 30, "How long a login token is valid.", low=0.01)
     max_trip_km: float = _knob(1_000.0, "Longest distance a client may state for a ride.", low=1)

@@ -67,6 +67,8 @@ ANSWERS: dict[str, Answer] = {
     "too_fast": Answer("Too many messages: slow down.", 429),
     "too_many_searches": Answer("Too many searches in the last hour: try again later.", 429),
     "too_many_tries": Answer("Too many tries: wait a while.", 429),
+    "geocoder_not_configured": Answer("This service has no geocoder: nobody can be asked for places.", 503),
+    "geocoder_unavailable": Answer("The geocoder does not answer just now: try again shortly.", 503),
     "server_full": Answer("This server has too many connections: try again shortly.", 503),
     "try_again": Answer("Somebody else was working on this: try again.", 503),
     "unavailable": Answer("The service cannot reach its database just now: try again shortly.", 503),

@@ -37,7 +37,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 # A code of a field's error in the framework -> ours; all others are `invalid_field`.
 _FIELD_CODES = {"required": "missing_field", "forbidden_field": "forbidden_field"}
-_RETRY_AFTER_S = {"try_again": 1, "unavailable": 2}
+_RETRY_AFTER_S = {"try_again": 1, "unavailable": 2, "geocoder_unavailable": 5}
 
 
 def for_machines(path: str) -> bool:

@@ -6,9 +6,10 @@ from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.drivers.models import Driver, InboxEvent, Presence
 from mobility.locations.models import DriverLocation, LocationKey, Position
 from mobility.people.models import SocketTicket, User
+from mobility.places.models import GeocodeAnswer, GeocoderTurn, Place
 from mobility.trips.models import Trip
 
 __all__ = [
-    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "LocationKey", "Offer",
-    "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "Trip", "User",
+    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "GeocodeAnswer", "GeocoderTurn", "InboxEvent",
+    "LocationKey", "Offer", "Place", "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "Trip", "User",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from mobility.bookings.addresses import look_up_due_addresses
 from mobility.commands.services import forget_old_commands
 from mobility.conf import knobs
 from mobility.delivery import background, hub
@@ -20,6 +21,8 @@ from mobility.dispatch.services import warm_up
 from mobility.locations import ingest
 from mobility.locations.freshness import sweep_silent
 from mobility.locations.partitions import keep_partitions
+from mobility.places.backend import geocoder_is_set
+from mobility.places.lookup import forget_old_answers
 from mobility.realtime.database import in_database
 from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials, tell_driver_positions
 from mobility.trips.services import make_due_trips
@@ -32,6 +35,7 @@ POSITIONS_WITHIN_S = 5.0
 COUNTS_TICK_S = 60.0  # positions stored and dropped since the start, by reason
 TIDY_TICK_S = 600.0
 SILENT_TICK_S = 10.0
+ADDRESS_TICK_S = 30.0
 TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
 GROWTH_TICK_S, GROWTH_MIB = 1.0, 128.0
@@ -47,6 +51,7 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     loop = asyncio.get_running_loop()
     hub.attach(loop)
     background.attach(lambda work, *args: loop.call_soon_threadsafe(_in_background, work, *args))
+    background.start_outside()
     await _warm_up()
     await _logged(keep_partitions)
     ingest.start()
@@ -78,9 +83,11 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
 
 def dispatcher_loops() -> "list[asyncio.Task[None]]":
     """The sweep and its tidying, on the running loop: in the server, or in `manage.py dispatcher`."""
+    background.start_outside()
     return [
         asyncio.create_task(_repeat(_sweep_tick, TICK_S)),
         asyncio.create_task(_repeat(_silent_tick, SILENT_TICK_S)),
+        asyncio.create_task(_repeat(_address_tick, ADDRESS_TICK_S)),
         asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
     ]
 
@@ -106,9 +113,15 @@ async def _silent_tick() -> None:
     await in_database(sweep_silent)
 
 
+async def _address_tick() -> None:
+    if geocoder_is_set():
+        await in_database(look_up_due_addresses)
+
+
 async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
     await in_database(forget_old_commands)
+    await in_database(forget_old_answers)
     await in_database(keep_partitions)
     await _trips_tick()
 

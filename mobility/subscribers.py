@@ -2,6 +2,7 @@
 
 import structlog
 
+from mobility.bookings.addresses import look_up_addresses
 from mobility.delivery import background, groups, hub
 from mobility.dispatch.services import offer_waiting_ride
 from mobility.events import (
@@ -63,6 +64,12 @@ def make_trip_of_ride(fact: RideMoved) -> None:
         background.later(make_trip, fact.booking_id)
 
 
+def find_addresses(fact: RideMoved) -> None:
+    """A ride asked for without addresses gets them a moment later; the dispatcher makes up for what is missed."""
+    if fact.event in {"ride_requested", "search_started"}:
+        look_up_addresses(fact.booking_id)
+
+
 def alert_operators(fact: DriverSilent) -> None:
     """A line that monitoring looks for; the ride carries `attention_since` for the operators' pages."""
     log.error("driver_silent_on_ride", ride_id=fact.ride_id, booking_id=fact.booking_id, driver_id=fact.driver_id)
@@ -75,6 +82,7 @@ REACTIONS = (
     (DriverConnected, replace_older_sockets),
     (DriverFreed, give_waiting_ride),
     (RideMoved, make_trip_of_ride),
+    (RideMoved, find_addresses),
     (DriverSilent, alert_operators),
     (UserSignedOut, close_sockets_of_user),
 )

@@ -14,6 +14,7 @@ from mobility.locations.doors import FleetLocationsView, OwnLocationsView, Track
 from mobility.openapi import SchemaView
 from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
+from mobility.places.api import GeocodeView, ReverseView
 from mobility.tiles.api import PbfView, TileJSONView, TileView
 from mobility.trips.api import TrackView
 
@@ -43,6 +44,8 @@ urlpatterns = [
     path("tiles/<str:layer>.json", TileJSONView.as_view(), name="tilejson"),
     path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.mvt", TileView.as_view(), name="tile"),
     path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.pbf", PbfView.as_view(), name="tile-pbf"),
+    path("api/v1/geocode/", GeocodeView.as_view(), name="geocode"),
+    path("api/v1/geocode/reverse/", ReverseView.as_view(), name="geocode-reverse"),
     path("api/v1/problems/", problems, name="problems"),
     path("api/v1/schema/", SchemaView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -53,7 +53,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 def _start() -> None:
     for name in list(os.environ):
-        if name.startswith("CARECONNECT_") or name in _NOT_OURS:
+        if name.startswith(("CARECONNECT_", "GEOCODER")) or name in _NOT_OURS:
             del os.environ[name]
     os.environ |= {
         "ENV_FILE": "",

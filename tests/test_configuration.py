@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mobility.checks import ranking_has_an_engine
+from mobility.checks import geocoder_can_be, ranking_has_an_engine
 from mobility.conf import ConfigurationMistake, Knobs, read_knobs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,3 +106,42 @@ def test_a_ranking_that_has_no_engine_is_warned_about(settings, ranking, url, wa
     settings.MOBILITY = dataclasses.replace(settings.MOBILITY, ranking=ranking)
     settings.OSRM_URL = url
     assert [message.id for message in ranking_has_an_engine()] == (["mobility.W002"] if warned else [])
+
+
+def test_nominatim_wants_to_know_who_asks():
+    assert "GEOCODER=nominatim needs GEOCODER_USER_AGENT" in settings_start(GEOCODER="Nominatim")
+    bounds = {"GEOCODER_BOUNDS": "16.3,-35,33.1,-22"}
+    assert settings_start(GEOCODER="nominatim", GEOCODER_USER_AGENT="us (ops@example.org)", **bounds) == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("GEOCODER_OPTIONS", "{", "must be a JSON object"), ("GEOCODER_OPTIONS", "[1]", "must be a JSON object"),
+        ("GEOCODER_TIMEOUT_S", "0", "above 0"), ("GEOCODER_RATE_PER_S", "-1", "above 0"),
+        ("GEOCODER_WAIT_S", "inf", "above 0"), ("GEOCODER_WAIT_S", "long", "above 0"),
+        ("GEOCODER_BOUNDS", "1,2,3", "west,south,east,north"),
+        ("GEOCODER_BOUNDS", "1,2,3,nan", "GEOCODER_BOUNDS"),
+    ],
+)  # fmt: skip
+def test_a_geocoders_setting_that_cannot_be_used_is_named(variable, value, why):
+    said = settings_start(**{variable: value})
+    assert variable in said
+    assert why in said
+
+
+@pytest.mark.parametrize(
+    ("geocoder", "options", "rate", "why"),
+    [
+        ("", {"nonsense": 1}, 1, None), ("gazetteer", {}, 1, None), ("photon", {}, 5, None),
+        ("nominatim", {}, 1, None), ("nominatim", {"domain": "nominatim.example.org"}, 50, None),
+        ("nominatim", {}, 2, "allows one request a second"), ("nowhere", {}, 1, "geopy knows no service"),
+        ("photon", {"nonsense": 1}, 1, "does not take these options"),
+    ],
+)  # fmt: skip
+def test_a_geocoder_that_cannot_be_stops_the_start(settings, geocoder, options, rate, why):
+    settings.GEOCODER, settings.GEOCODER_OPTIONS, settings.GEOCODER_RATE_PER_S = geocoder, options, rate
+    settings.GEOCODER_USER_AGENT = "careconnect-tests (ops@example.org)"
+    messages = geocoder_can_be()
+    assert [message.id for message in messages] == (["mobility.E003"] if why else [])
+    assert why is None or why in messages[0].msg

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from mobility.dispatch.services import find_driver
 from tests.rest import token_of
+from tests.server import serving
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # They end the credential the others ask with, or count tries; tests/people is about them.
@@ -25,6 +26,13 @@ OPERATIONS = {
     for found in DOCUMENT.get_all_operations()
     if found.ok().path not in LEFT_OUT
 }
+
+
+@pytest.fixture(scope="module")
+def whole_server(tmp_path_factory):
+    """A server with everything set up, so that nothing is answered with 503."""
+    with serving(tmp_path_factory.mktemp("server"), GEOCODER="gazetteer") as running:
+        yield running
 
 
 @pytest.fixture
@@ -47,13 +55,13 @@ RIGHT_AND_WRONG = [
 
 
 @pytest.mark.parametrize(("operation", "mode"), RIGHT_AND_WRONG, ids=[f"{n}-{m.value}" for n, m in RIGHT_AND_WRONG])
-def test_every_answer_is_described(server, credentials, operation, mode):
+def test_every_answer_is_described(whole_server, credentials, operation, mode):
     @given(case=OPERATIONS[operation].as_strategy(generation_mode=mode))
     @settings(
         max_examples=20, deadline=None, phases=[Phase.generate], database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     def ask(case):
-        case.call_and_validate(base_url=server.http, checks=CHECKS, headers=credentials, timeout=20)
+        case.call_and_validate(base_url=whole_server.http, checks=CHECKS, headers=credentials, timeout=20)
 
     ask()

@@ -76,6 +76,14 @@ def _no_trip(*cases: str) -> tuple[str, ...]:
     return _trips(*(f"test_a_trip_that_cannot_be_is_refused[{case}]" for case in cases))
 
 
+def _places(*tests: str) -> tuple[str, ...]:
+    return _in("places/test_place_guards", *tests)
+
+
+def _no_place(*cases: str) -> tuple[str, ...]:
+    return _places(*(f"test_a_place_that_cannot_be_is_refused[{case}]" for case in cases))
+
+
 def _no_driver(case: str) -> tuple[str, ...]:
     return _guards(f"test_a_driver_that_cannot_be_is_refused[{case}]")
 
@@ -146,6 +154,12 @@ _ANSWER_KEPT = _in(
 _TRIP_OF_RIDE = _trips(
     "test_a_ride_that_goes_on_has_no_trip",
     *(f"test_a_trip_begins_and_ends_with_its_ride[{column}]" for column in ("started_at", "ended_at")),
+)
+
+_ADDRESS_STAYS = _in(
+    "bookings/test_addresses",
+    *(f"TestKept::test_an_address_stays_while_the_ride_does_not_move[{end}]" for end in ("pickup", "dropoff")),
+    *(f"TestKept::test_an_address_is_not_added_to_a_ride_that_is_over[{end}]" for end in ("pickup", "dropoff")),
 )
 
 CHECKS = {
@@ -257,6 +271,11 @@ CHECKS = {
             *_offers("test_a_withdrawal_says_why[none]", "test_a_withdrawal_says_why[unknown]"),
         ),
     },
+    "mobility_place": {
+        "place_has_a_name": _no_place(*(f"{column}-place_has_a_name" for column in ("name", "label", "folded"))),
+        "place_importance_is_a_share": _no_place(*(f"importance-place_importance_is_a_share{n}" for n in range(3))),
+        "place_on_earth": _no_place(*(f"position-place_on_earth{n}" for n in range(4))),
+    },
     "mobility_position": {
         "position_on_earth": _no_past(
             "position-position_on_earth0", "position-position_on_earth1", "position-position_on_earth2"
@@ -322,6 +341,8 @@ PRIMARY_KEYS = {
     "mobility_driver_inbox": {"mobility_driver_inbox_pkey": _inbox("test_a_row_out_of_order_is_refused[again]")},
     "mobility_driver_location": {"mobility_driver_location_pkey": _guards("test_a_driver_has_one_position")},
     "mobility_driver_presence": {"mobility_driver_presence_pkey": _inbox("test_a_driver_is_present_once")},
+    "mobility_geocode_answer": {"mobility_geocode_answer_pkey": _places("test_a_question_has_one_answer")},
+    "mobility_geocoder_turn": {"mobility_geocoder_turn_pkey": _places("test_a_geocoder_has_one_line")},
     "mobility_position": {"mobility_position_pkey": _history("test_a_position_is_kept_once")},
     "mobility_ride_event": {
         "mobility_ride_event_pkey": _no_log_row("2-pending-confirmed-driver_assigned-mobility_ride_event_pkey")
@@ -372,11 +393,13 @@ INDEXES = {
         "offer_one_accepted_per_ride": _offers("test_a_ride_is_accepted_once"),
         "offer_one_live_per_driver": _offers("test_a_driver_is_asked_for_one_ride_at_a_time"),
     },
+    "mobility_place": {"place_once_per_source": _places("test_a_place_stands_once_in_its_source")},
 }
 
 TRIGGERS = {
     "mobility_command": {"command_guard": (*_ANSWER_STAYS, *_ANSWER_KEPT)},
     "mobility_booking": {
+        "booking_address": _ADDRESS_STAYS,
         "booking_at_commit": (*_NO_LOG_ROW, *_STAYS_BUSY, *_OTHER_NAME, *_BOUND_IS_BUSY),
         "booking_binding": _BINDING,
         "booking_guard": (*_UNLISTED_MOVE, *_in("bookings/test_kept", f"{_KEPT}[delete-booking]")),
@@ -437,6 +460,7 @@ RULES = {
         "booking_move_is_logged:2": _OTHER_NAME,
         "driver_busy_while_bound": _BOUND_IS_BUSY,
     },
+    "mobility_booking_address": {"booking_address_is_kept": _ADDRESS_STAYS},
     "mobility_booking_binding": {"booking_move_is_logged": _BINDING},
     "mobility_booking_guard": {
         "booking_is_kept": _in("bookings/test_kept", f"{_KEPT}[delete-booking]"),

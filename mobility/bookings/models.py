@@ -52,6 +52,8 @@ class Booking(models.Model):
     pickup_address = models.CharField(max_length=300, blank=True)
     dropoff = models.PointField(srid=4326, spatial_index=False)
     dropoff_address = models.CharField(max_length=300, blank=True)
+    # How often a geocoder was asked for an address that the request left out: bookings/addresses.py.
+    address_tries = models.SmallIntegerField(default=0, db_default=0, editable=False)
     vehicle_type = models.CharField(max_length=32, choices=VehicleType.choices, null=True)
     notes = models.CharField(max_length=500, blank=True)
 
@@ -98,6 +100,12 @@ class Booking(models.Model):
                 "started_at",
                 condition=Q(started_at__isnull=False, status__in=[Status.CANCELLED, Status.COMPLETED]),
                 name="booking_driven",
+            ),
+            # Rides that lack an address, by age: the young ones are looked up.
+            models.Index(
+                "requested_at",
+                condition=(Q(pickup_address="") | Q(dropoff_address="")) & ~Q(status__in=sorted(TERMINAL)),
+                name="booking_lacks_address",
             ),
             # Waiting rides, nearest first, for a driver who becomes free.
             GistIndex(

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from mobility.bookings.addresses import look_up_due_addresses
 from mobility.delivery import hub
 from mobility.dispatch.dispatcher import forget_old_explanations, sweep
 from mobility.server import dispatcher_loops
@@ -33,7 +34,11 @@ class Command(BaseCommand):
             done = sweep()
             forgotten = forget_old_explanations()
             trips = make_due_trips()
-            self.stdout.write(f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made")
+            addresses = look_up_due_addresses()
+            self.stdout.write(
+                f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made,"
+                f" {addresses} rides lacked an address"
+            )
             return
         if not settings.REDIS_URL:
             raise CommandError(

@@ -1,0 +1,5 @@
+-- Only what is missing, only of a ride that is not over, and only if the place is still the one that was asked about.
+UPDATE mobility_booking SET dropoff_address = %(address)s
+WHERE id = %(booking_id)s AND dropoff_address = '' AND status NOT IN ('cancelled', 'completed', 'no_show')
+    AND ST_Y(dropoff) = %(latitude)s AND ST_X(dropoff) = %(longitude)s
+RETURNING id

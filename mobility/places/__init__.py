@@ -1,0 +1,1 @@
+"""Places and addresses: our own gazetteer, and whatever geocoder is set."""

@@ -1,0 +1,1 @@
+ALTER TABLE mobility_place DROP CONSTRAINT place_on_earth;
