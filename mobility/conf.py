@@ -130,6 +130,9 @@ class Knobs:
         250.0, "A position that could only be reached faster than this is left out of tracks.", low=1
     )
     position_keep_days: int = _knob(30, "How long positions of the past are kept, in whole days (UTC).", low=2)
+    demand_keep_days: int = _knob(
+        400, "How long counts of requests and idle drivers by hexagon and hour are kept, in days.", low=3
+    )
     trackers: bool = _knob(
         False,
         "Let phones with a tracker app tell positions at /api/v1/track/. Their keys stand in addresses.",

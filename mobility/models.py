@@ -2,6 +2,7 @@
 
 from mobility.bookings.models import Booking, RideEvent
 from mobility.commands.models import Command
+from mobility.demand.models import DemandHour, DemandMade
 from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.drivers.models import Driver, InboxEvent, Presence
 from mobility.locations.models import DriverLocation, LocationKey, Position
@@ -9,6 +10,6 @@ from mobility.people.models import SocketTicket, User
 from mobility.trips.models import Trip
 
 __all__ = [
-    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "LocationKey", "Offer",
-    "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "Trip", "User",
+    "Booking", "Command", "ConsideredDriver", "DemandHour", "DemandMade", "Driver", "DriverLocation", "InboxEvent",
+    "LocationKey", "Offer", "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "Trip", "User",
 ]  # fmt: skip

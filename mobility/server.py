@@ -14,6 +14,7 @@ from django.conf import settings
 from mobility.commands.services import forget_old_commands
 from mobility.conf import knobs
 from mobility.delivery import background, hub
+from mobility.demand.services import count_due_hours, forget_old_hours
 from mobility.dispatch.demo import drive_demo
 from mobility.dispatch.dispatcher import TICK_S, forget_old_explanations, sweep
 from mobility.dispatch.services import warm_up
@@ -32,6 +33,8 @@ POSITIONS_WITHIN_S = 5.0
 COUNTS_TICK_S = 60.0  # positions stored and dropped since the start, by reason
 TIDY_TICK_S = 600.0
 SILENT_TICK_S = 10.0
+DEMAND_TICK_S = 60.0
+DEMAND_ROUNDS = 40  # of one tick, like those of trips
 TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
 GROWTH_TICK_S, GROWTH_MIB = 1.0, 128.0
@@ -81,6 +84,7 @@ def dispatcher_loops() -> "list[asyncio.Task[None]]":
     return [
         asyncio.create_task(_repeat(_sweep_tick, TICK_S)),
         asyncio.create_task(_repeat(_silent_tick, SILENT_TICK_S)),
+        asyncio.create_task(_repeat(_demand_tick, DEMAND_TICK_S)),
         asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
     ]
 
@@ -109,6 +113,7 @@ async def _silent_tick() -> None:
 async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
     await in_database(forget_old_commands)
+    await in_database(forget_old_hours)
     await in_database(keep_partitions)
     await _trips_tick()
 
@@ -116,6 +121,12 @@ async def _tidy_tick() -> None:
 async def _trips_tick() -> None:
     for _ in range(TRIP_ROUNDS):
         if not await in_database(make_due_trips):
+            return
+
+
+async def _demand_tick() -> None:
+    for _ in range(DEMAND_ROUNDS):
+        if not await in_database(count_due_hours):
             return
 
 

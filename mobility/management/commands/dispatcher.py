@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mobility.delivery import hub
+from mobility.demand.services import count_due_hours
 from mobility.dispatch.dispatcher import forget_old_explanations, sweep
 from mobility.server import dispatcher_loops
 from mobility.trips.services import make_due_trips
@@ -32,8 +33,11 @@ class Command(BaseCommand):
         if options["once"]:
             done = sweep()
             forgotten = forget_old_explanations()
-            trips = make_due_trips()
-            self.stdout.write(f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made")
+            trips, hours = make_due_trips(), count_due_hours()
+            self.stdout.write(
+                f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made,"
+                f" {hours} hours of demand counted"
+            )
             return
         if not settings.REDIS_URL:
             raise CommandError(
