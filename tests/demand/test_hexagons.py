@@ -135,3 +135,9 @@ def test_a_reach_is_not_much_larger_than_its_box():
 )
 def test_small_counts_are_not_told_and_others_are_rounded(counted, shown):
     assert asked("SELECT mobility_coarse_count(%s)", counted) == [(shown,)]
+
+
+def test_a_number_off_the_earth_is_an_empty_hexagon():
+    assert asked("SELECT ST_IsEmpty(mobility_hex_cell(0, 500)), ST_IsEmpty(mobility_hex_cell(4295032832, 500))") == [
+        (True, False)
+    ]

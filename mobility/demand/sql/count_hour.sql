@@ -68,6 +68,7 @@ WITH span AS MATERIALIZED (
     SET requests = EXCLUDED.requests, unfulfilled = EXCLUDED.unfulfilled, idle_drivers = EXCLUDED.idle_drivers
 ), gone AS (
     DELETE FROM mobility_demand_hour h USING changed c
-    WHERE c.requests IS NULL AND h.size_m = c.size_m AND h.hour = %(hour)s AND h.cell = c.cell
+    WHERE c.requests IS NULL AND h.hour = %(hour)s AND h.size_m = ANY (%(sizes_m)s::integer[])
+        AND h.size_m = c.size_m AND h.cell = c.cell
 )
 SELECT (SELECT count(*) FROM counted) AS cells, (SELECT count(*) FROM changed) AS changed

@@ -50,7 +50,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mobility_hex_cell(bigint, integer) IS
-    'The hexagon of a number from mobility_hex_of with the same size_m; null for a number off the Earth.';
+    'The hexagon of a number from mobility_hex_of with the same size_m; empty for a number off the Earth.';
 
 -- The numbers that the cells touching a box of degrees can have: from cell to cell, and from column to column
 -- (cell & 131071). A few more than touch it.
