@@ -284,6 +284,18 @@ def test_counting_again_writes_nothing_where_nothing_changed(stage):
     assert demand_version() != version
 
 
+def test_an_hour_that_ends_is_news_for_those_who_see_only_what_is_over(stage):
+    """Even when its counts are the same as a minute before its end."""
+    hour = hour_ago(1)
+    stage.requested(hour)
+    count_hour(hour)
+    DemandMade.objects.update(made_at=hour + 59 * MINUTE)
+    due_now()
+    version = demand_version()
+    count_hour(hour)
+    assert demand_version() != version
+
+
 def test_an_hour_is_looked_at_ever_more_seldom_and_after_two_days_never(stage):
     stage.requested(hour_ago(55))
     while count_due_hours():
