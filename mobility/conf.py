@@ -143,6 +143,9 @@ class Knobs:
     )
     export_timeout_s: float = _knob(600.0, "An export that takes longer than this is cut off.", low=1)
     tile_features: int = _knob(20_000, "The most features that one vector tile holds.", low=1)
+    demand_keep_days: int = _knob(
+        400, "How long counts of requests and idle drivers by hexagon and hour are kept, in days.", low=3
+    )
     trackers: bool = _knob(
         False,
         "Let phones with a tracker app tell positions at /api/v1/track/. Their keys stand in addresses.",

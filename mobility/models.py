@@ -2,6 +2,7 @@
 
 from mobility.bookings.models import Booking, RideEvent
 from mobility.commands.models import Command
+from mobility.demand.models import DemandHour, DemandMade
 from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.drivers.models import Driver, InboxEvent, Presence
 from mobility.locations.models import DriverLocation, LocationKey, Position
@@ -10,6 +11,7 @@ from mobility.places.models import GeocodeAnswer, GeocoderTurn, Place
 from mobility.trips.models import Trip
 
 __all__ = [
-    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "GeocodeAnswer", "GeocoderTurn", "InboxEvent",
-    "LocationKey", "Offer", "Place", "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "Trip", "User",
+    "Booking", "Command", "ConsideredDriver", "DemandHour", "DemandMade", "Driver", "DriverLocation", "GeocodeAnswer",
+    "GeocoderTurn", "InboxEvent", "LocationKey", "Offer", "Place", "Position", "Presence", "RideEvent", "SearchRound",
+    "SocketTicket", "Trip", "User",
 ]  # fmt: skip

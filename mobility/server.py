@@ -15,6 +15,7 @@ from mobility.bookings.addresses import look_up_due_addresses
 from mobility.commands.services import forget_old_commands
 from mobility.conf import knobs
 from mobility.delivery import background, hub
+from mobility.demand.services import count_due_hours, forget_old_hours
 from mobility.dispatch.demo import drive_demo
 from mobility.dispatch.dispatcher import TICK_S, forget_old_explanations, sweep
 from mobility.dispatch.services import warm_up
@@ -36,6 +37,8 @@ COUNTS_TICK_S = 60.0  # positions stored and dropped since the start, by reason
 TIDY_TICK_S = 600.0
 SILENT_TICK_S = 10.0
 ADDRESS_TICK_S = 30.0
+DEMAND_TICK_S = 60.0
+DEMAND_ROUNDS = 40  # of one tick, like those of trips
 TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
 GROWTH_TICK_S, GROWTH_MIB = 1.0, 128.0
@@ -88,6 +91,7 @@ def dispatcher_loops() -> "list[asyncio.Task[None]]":
         asyncio.create_task(_repeat(_sweep_tick, TICK_S)),
         asyncio.create_task(_repeat(_silent_tick, SILENT_TICK_S)),
         asyncio.create_task(_repeat(_address_tick, ADDRESS_TICK_S)),
+        asyncio.create_task(_repeat(_demand_tick, DEMAND_TICK_S)),
         asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
     ]
 
@@ -122,6 +126,7 @@ async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
     await in_database(forget_old_commands)
     await in_database(forget_old_answers)
+    await in_database(forget_old_hours)
     await in_database(keep_partitions)
     await _trips_tick()
 
@@ -129,6 +134,12 @@ async def _tidy_tick() -> None:
 async def _trips_tick() -> None:
     for _ in range(TRIP_ROUNDS):
         if not await in_database(make_due_trips):
+            return
+
+
+async def _demand_tick() -> None:
+    for _ in range(DEMAND_ROUNDS):
+        if not await in_database(count_due_hours):
             return
 
 

@@ -10,13 +10,14 @@ import psycopg
 def kept(admin_url: str) -> Iterator[Callable[[], None]]:
     """Keep the rows of this moment; calling what is given puts them back, ids and all, as if they were of that one.
 
-    Every time is as long ago or ahead then as it was. As the superuser, with the guards off, and while no other
-    transaction is open. Sequences go on, so rows made later have other ids than before.
+    Every time is as long ago or ahead then as it was, but for hours that were counted. As the superuser, with guards
+    off, and while no other transaction is open. Sequences go on, so rows made later have other ids than before.
     """
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute("SET session_replication_role = replica")
         columns = admin.execute(
             "SELECT relname, string_agg(attname || CASE WHEN atttypid = 'timestamptz'::regtype"
+            " AND attname <> 'hour'"
             " THEN format(' + (now() - %L::timestamptz)', now()) ELSE '' END, ', ' ORDER BY attnum)"
             " FROM pg_class c JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped"
             " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname LIKE 'mobility\\_%'"

@@ -84,6 +84,14 @@ def _no_place(*cases: str) -> tuple[str, ...]:
     return _places(*(f"test_a_place_that_cannot_be_is_refused[{case}]" for case in cases))
 
 
+def _demand(*tests: str) -> tuple[str, ...]:
+    return _in("demand/test_guards", *tests)
+
+
+def _no_counts(*cases: str) -> tuple[str, ...]:
+    return _demand(*(f"test_counts_that_cannot_be_are_refused[{case}]" for case in cases))
+
+
 def _no_driver(case: str) -> tuple[str, ...]:
     return _guards(f"test_a_driver_that_cannot_be_is_refused[{case}]")
 
@@ -218,6 +226,20 @@ CHECKS = {
     "mobility_command": {
         "command_id_is_plain": _in("commands/test_guards", "test_a_command_id_is_plain[space]"),
     },
+    "mobility_demand_hour": {
+        "demand_cell_has_number": _no_counts("cell-demand_cell_has_number0", "cell-demand_cell_has_number1"),
+        "demand_counts_are_sane": _no_counts(
+            "requests unfulfilled-demand_counts_are_sane",
+            "unfulfilled-demand_counts_are_sane",
+            "idle_drivers-demand_counts_are_sane",
+            "requests unfulfilled idle_drivers-demand_counts_are_sane",
+        ),
+        "demand_hour_is_whole": _no_counts("hour-demand_hour_is_whole0", "hour-demand_hour_is_whole1"),
+        "demand_size_is_offered": _no_counts("size_m-demand_size_is_offered"),
+    },
+    "mobility_demand_made": {
+        "demand_made_hour_is_whole": _demand("test_what_is_counted_is_a_whole_hour"),
+    },
     "mobility_driver": {
         "driver_phone_is_e164": _no_driver("phone-driver_phone_is_e164"),
         "driver_rating_is_1_to_5": _no_driver("rating-driver_rating_is_1_to_5"),
@@ -338,6 +360,8 @@ PRIMARY_KEYS = {
     # What a foreign key points at has no attack of its own: without it that foreign key is gone.
     "mobility_allowed_move": {"mobility_allowed_move_pkey": _UNLISTED_EVENT},
     "mobility_command": {"mobility_command_pkey": _in("commands/test_guards", "test_a_command_is_answered_once")},
+    "mobility_demand_hour": {"mobility_demand_hour_pkey": _demand("test_a_cell_is_counted_once_an_hour")},
+    "mobility_demand_made": {"mobility_demand_made_pkey": _demand("test_an_hour_is_counted_once")},
     "mobility_driver_inbox": {"mobility_driver_inbox_pkey": _inbox("test_a_row_out_of_order_is_refused[again]")},
     "mobility_driver_location": {"mobility_driver_location_pkey": _guards("test_a_driver_has_one_position")},
     "mobility_driver_presence": {"mobility_driver_presence_pkey": _inbox("test_a_driver_is_present_once")},

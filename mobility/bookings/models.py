@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.gis.db import models
 from django.contrib.postgres.indexes import GistIndex
 from django.db.models import F, Func, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from mobility.bookings.states import BOUND, LIVE, TERMINAL, WITHOUT_DRIVER, ActorRole, EventName, Status
 from mobility.drivers.models import Driver, VehicleType
@@ -106,6 +106,12 @@ class Booking(models.Model):
                 "requested_at",
                 condition=(Q(pickup_address="") | Q(dropoff_address="")) & ~Q(status__in=sorted(TERMINAL)),
                 name="booking_lacks_address",
+            ),
+            # Rides that had a driver, by their end: who was driving at a certain time?
+            models.Index(
+                Coalesce("completed_at", "cancelled_at", "no_show_at"),
+                condition=Q(driver__isnull=False, status__in=sorted(TERMINAL)),
+                name="booking_ended",
             ),
             # Waiting rides, nearest first, for a driver who becomes free.
             GistIndex(

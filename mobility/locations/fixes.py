@@ -15,6 +15,8 @@ from mobility.conf import knobs
 
 FUTURE_S = 60.0  # device clocks are never quite right
 NULL_ISLAND_DEG = 0.001  # a receiver without a fix says 0, 0
+# Nobody's accuracy is less, and what is far less does not fit the column: one such value spoilt the batch of all.
+LEAST_M = 0.001
 
 
 class Door(StrEnum):
@@ -89,5 +91,5 @@ def sift(fixes: Iterable[Fix]) -> tuple[list[Fix], "Counter[Drop]"]:
         elif home is not None and looks_swapped(LatLon(fix.latitude, fix.longitude), home):
             dropped[Drop.SWAPPED] += 1
         else:
-            taken.append(fix)
+            taken.append(fix if fix.accuracy_m is None or fix.accuracy_m >= LEAST_M else fix._replace(accuracy_m=0.0))
     return taken, dropped

@@ -389,7 +389,9 @@ def test_the_command_sweeps_once(make_asked, search, admin_url, capsys):
     search()
     let_pass(91, admin_url)
     call_command("dispatcher", "--once")
-    assert "1 rides were due" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 rides were due" in told
+    assert "1 hours of demand counted" in told
     assert booking().status == Status.UNFULFILLED
 
 

@@ -5,7 +5,7 @@ Every command of passengers, drivers, operators and the dispatcher, each from st
 
 import itertools
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from geo.coordinates import lat_lon
 from mobility.delivery import background
+from mobility.demand.services import count_hour
 from mobility.dispatch.dispatcher import forget_old_explanations, sweep, sweep_next
 from mobility.dispatch.duty import connect_driver, renew_presence, take_open_request
 from mobility.dispatch.inbox import read_state
@@ -58,6 +59,7 @@ COMMANDS = races.COMMANDS | {
     "look": lambda w: read_state(w.drivers[0]).state.status,
     "sweep": swept,
     "forget": lambda w: forget_old_explanations(),
+    "count demand": lambda w: count_hour(datetime.now(UTC).replace(minute=0, second=0, microsecond=0)),
 }
 
 
@@ -91,7 +93,7 @@ PRESSED = {
         "operator cancels", "assign 1", "assign 4", "go offline", "go online", "reconnect", "4 is offered", "look",
     ],
     races.two_rides: ["cancel", "decline", "go offline"],
-    races.unfulfilled: ["ask", "cancel", "assign 4"],
+    races.unfulfilled: ["ask", "cancel", "assign 4", "count demand"],
     races.confirmed: ["accept", "2 accepts", "give back", "cancel", "assign 4", "arrive", "start", "complete", "look"],
     given_back_often: ["give back"],
     races.arrived: ["no-show"],
@@ -107,6 +109,7 @@ QUICK = {(races.asked, "accept", fault) for fault in FAULTS} | {
     (races.confirmed, "give back", DEADLOCK), (races.arrived, "no-show", STATEMENT_TIMEOUT),
     (races.in_progress, "complete", LOCK_TIMEOUT), (races.asked, "assign 4", DEADLOCK), (races.lost, "sweep", DEADLOCK),
     (races.asked, "go offline", LOCK_TIMEOUT), (races.asked, "reconnect", LOST),
+    (races.unfulfilled, "count demand", DEAD),
 }  # fmt: skip
 
 

@@ -56,6 +56,18 @@ def test_a_driver_without_a_position_gets_their_first(make_driver):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("metres", [0.0, 5e-324, 1e-50, 1e-38, 0.0009])
+def test_an_accuracy_too_small_for_its_column_spoils_nobodys_batch(make_driver, metres):
+    driver, other = make_driver(*HERE), make_driver(*HERE)
+    now = time.time()
+    taken, dropped = sift([fix(driver.pk, HERE, now, accuracy_m=metres), fix(other.pk, HERE, now)])
+    write_fixes(taken)
+    assert not dropped
+    assert Position.objects.get(driver_id=driver.pk).accuracy_m == 0
+    assert Position.objects.filter(driver_id=other.pk).exists()
+
+
+@pytest.mark.django_db
 def test_without_a_time_of_its_own_a_position_is_of_when_it_arrived(make_driver):
     driver = make_driver(-26.0, 28.0, recorded_at=datetime.now(UTC) - timedelta(hours=1))
     write_fixes([fix(driver.pk, HERE, arrived=time.monotonic() - 20)])

@@ -21,6 +21,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_driver_phone_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
     'mobility_location_key_digest_key', 'mobility_trip_pkey', 'mobility_geocode_answer_pkey',
     'mobility_geocoder_turn_pkey', 'place_once_per_source',
+    'mobility_demand_hour_pkey', 'mobility_demand_made_pkey',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
     'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
     'mobility_user_user_permi_user_id_permission_id_1a6936de_uniq', 'booking_one_live_per_driver',
@@ -54,6 +55,8 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_search_round_round_check', 'user_phone_is_e164', 'user_roles_are_known',
     'trip_positions_have_times',
     'place_has_a_name', 'place_importance_is_a_share', 'place_on_earth',
+    'demand_cell_has_number', 'demand_counts_are_sane', 'demand_hour_is_whole', 'demand_made_hour_is_whole',
+    'demand_size_is_offered',
     'trip_counts_not_negative', 'trip_lengths_are_sane', 'trip_line_has_fixes', 'trip_times_in_order', 'trip_track_on_earth',
     'user_username_is_no_other_phone', 'booking_driver_is_the_offers', 'ride_event_move_allowed'
 ]) name

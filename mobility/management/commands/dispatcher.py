@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mobility.bookings.addresses import look_up_due_addresses
 from mobility.delivery import hub
+from mobility.demand.services import count_due_hours
 from mobility.dispatch.dispatcher import forget_old_explanations, sweep
 from mobility.server import dispatcher_loops
 from mobility.trips.services import make_due_trips
@@ -33,11 +34,10 @@ class Command(BaseCommand):
         if options["once"]:
             done = sweep()
             forgotten = forget_old_explanations()
-            trips = make_due_trips()
-            addresses = look_up_due_addresses()
+            trips, hours, addresses = make_due_trips(), count_due_hours(), look_up_due_addresses()
             self.stdout.write(
                 f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made,"
-                f" {addresses} rides lacked an address"
+                f" {hours} hours of demand counted, {addresses} rides lacked an address"
             )
             return
         if not settings.REDIS_URL:

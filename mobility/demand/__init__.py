@@ -1,0 +1,1 @@
+"""Where and when rides are asked for: counts by hexagon and hour."""

@@ -1,0 +1,2 @@
+ALTER TABLE mobility_demand_made DROP CONSTRAINT demand_made_hour_is_whole;
+ALTER TABLE mobility_demand_hour DROP CONSTRAINT demand_hour_is_whole;
