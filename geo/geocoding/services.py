@@ -129,10 +129,10 @@ class GeopyGeocoder:
             raise Unavailable("resting", retry_after_s=REST_S)
         try:
             found = self._places(line().ask(question, self._timeout_s))
-        except GeocoderQueryError as error:
+        except GeocoderQueryError:
             # It is well, and does not take this question; the text may quote it.
             self._breaker.succeeded()
-            raise Unavailable("bad_question") from error
+            raise Unavailable("bad_question") from None
         except Exception as error:
             failure = _failure(error)
             if self._breaker.failed():
@@ -157,11 +157,12 @@ class GeopyGeocoder:
             raise ValueError("at 0, 0: that is where geopy puts what has no position")
         raw = location.raw
         name = raw.get("name") if isinstance(raw, dict) else None
+        kind = _member(raw, self._dialect.kind)
         return Place(
             label=label,
             name=plain(name if isinstance(name, str) and name else label.split(",")[0]) or label,
             at=at,
-            kind=plain(str(_member(raw, self._dialect.kind) or ""), LONGEST_KIND),
+            kind=plain(kind, LONGEST_KIND) if isinstance(kind, str) else "",
             importance=share(_member(raw, self._dialect.importance)),
             source=self.name,
             attribution=self._attribution,

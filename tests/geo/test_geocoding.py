@@ -3,6 +3,7 @@
 import inspect
 import json
 import time
+import traceback
 
 import pytest
 from geopy.geocoders import SERVICE_TO_GEOCODER, get_geocoder_for_service
@@ -210,6 +211,24 @@ def test_texts_are_made_plain(provider):
     assert place.label.startswith("<b>Here</b> and therexxx")  # a page escapes it; here it is text
     assert len(place.label) == 300
     assert plain(place.label) == place.label
+
+
+def test_what_is_told_beside_a_place_may_be_nonsense(provider):
+    odd = {"type": {"a": "dict"}, "importance": "very", "name": 5}
+    provider.says(200, json.dumps([HERE | odd, HERE | {"importance": 7, "type": None}, HERE | {"importance": True}]))
+    places = nominatim(provider.domain).forward("groote schuur", limit=3)
+    assert [(place.name, place.kind, place.importance) for place in places] == [
+        ("Here", "", None), ("Here", "", 1.0), ("Here", "", None),
+    ]  # fmt: skip
+
+
+def test_what_was_asked_and_answered_is_in_no_failure(provider):
+    told = "canary"
+    for status, body in ((400, told), (500, told), (200, json.dumps({"error": told})), (200, told)):
+        provider.says(status, body)
+        with pytest.raises(Unavailable) as failed:
+            nominatim(provider.domain).forward(told, limit=1)
+        assert told not in "".join(traceback.format_exception(failed.value))
 
 
 def test_after_three_failures_it_is_left_alone(provider):
