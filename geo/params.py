@@ -1,7 +1,7 @@
 """Spatial query parameters: text from a URL in, checked values out, or a refusal that names the parameter."""
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from geo.coordinates import Bounds, CoordinateError, LatLon, bounds, lat_lon
@@ -127,6 +127,29 @@ def _instant(name: str, text: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise ParameterError(name, "must be like 2026-01-31T08:00:00Z, or two such times with a slash between")
+
+
+def bounded(between: Interval | None, longest: timedelta, now: datetime, name: str = "datetime") -> Interval:
+    """The interval with both ends: an open one is `now`, or `longest` from the other. More than that is refused."""
+    begin, end = between or (None, None)
+    if end is None:
+        end = now if begin is None else begin + longest
+    if begin is None:
+        begin = end - longest
+    if end - begin > longest:
+        hours = longest / timedelta(hours=1)
+        raise ParameterError(
+            name, f"may span {hours:.0f} hours at most" if hours <= 48 else f"may span {longest.days} days at most"
+        )
+    return Interval(begin, end)
+
+
+def number_of(query: Mapping[str, str], name: str, known: Collection[int], *, default: int) -> int:
+    """`?size_m=1000`, one of some whole numbers."""
+    text = query.get(name, str(default))
+    if text not in {str(number) for number in known}:
+        raise ParameterError(name, f"must be one of {', '.join(map(str, known))}")
+    return int(text)
 
 
 def fields(query: Mapping[str, str], known: Collection[str]) -> list[str] | None:

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from mobility.bookings.api import BookingsView
+from mobility.demand.api import DemandView
 from mobility.dispatch.api import AssignView, BookingView, CancelView, CompleteView, ExplainView
 from mobility.drivers.api import MeView
 from mobility.health import healthz, readyz
@@ -44,6 +45,7 @@ urlpatterns = [
     path("tiles/<str:layer>.json", TileJSONView.as_view(), name="tilejson"),
     path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.mvt", TileView.as_view(), name="tile"),
     path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.pbf", PbfView.as_view(), name="tile-pbf"),
+    path("api/v1/demand/", DemandView.as_view(), name="demand"),
     path("api/v1/geocode/", GeocodeView.as_view(), name="geocode"),
     path("api/v1/geocode/reverse/", ReverseView.as_view(), name="geocode-reverse"),
     path("api/v1/problems/", problems, name="problems"),

@@ -1,6 +1,6 @@
 """What a layer is: a source (see geo/features.py), its fields, and who sees which of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,9 +18,9 @@ class Layer:
     """Something on a map.
 
     `source` names the SQL file with the source. `reads` are the tables whose changes make an answer old (see
-    versions.py); what depends on the clock as well is looked at anew every `clock_s`. `key` is the SQL expression of
-    a row `s` as the text by which cursors name it. `personal` fields are for operators and the people themselves,
-    never for keys.
+    versions.py), or `version` says it; what depends on the clock as well is looked at anew every `clock_s`. `key` is
+    the SQL expression of a row `s` as the text by which cursors name it. `personal` fields are for operators and the
+    people themselves, never for keys.
     """
 
     name: str
@@ -29,7 +29,8 @@ class Layer:
     geometry: Geometry
     source: str
     fields: tuple[Field, ...]
-    reads: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    version: Callable[[], str] | None = None
     key: str = "s.id::text"
     personal: frozenset[str] = frozenset()
     clock_s: int | None = None

@@ -16,7 +16,13 @@ def etag(layer: Layer, *about: Any) -> str:
 
     To be read before the data: an answer may then be newer than its tag, which costs a repetition, never older.
     """
-    version = rows("layers/sql/data_version", {"tables": list(layer.reads)})[0].version
     slice_of_time = int(time.time() / layer.clock_s) if layer.clock_s else 0
-    text = "\n".join(map(str, (layer.name, version, slice_of_time, *about)))
+    text = "\n".join(map(str, (layer.name, _version(layer), slice_of_time, *about)))
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def _version(layer: Layer) -> str:
+    if layer.version is not None:
+        return layer.version()
+    version: str = rows("layers/sql/data_version", {"tables": list(layer.reads)})[0].version
+    return version

@@ -212,24 +212,10 @@ class DriverHistoryView(PersonalView):
         """The positions the driver told, by the clock of their device, oldest first. Kept for as many days as the
         service is set to."""
         query = query_of(request, "bbox", "datetime", "fields", "limit", "cursor", "export")
-        between = _bounded(params.interval(query))
+        between = params.bounded(params.interval(query), timedelta(hours=LONGEST_HISTORY_H), timezone.now())
         if not Driver.objects.filter(pk=pk).exists():
             raise Refusal("not_found")
         page = wanted_page(query, HISTORY, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
         after = instant_of(query["cursor"]) if "cursor" in query else None
         found = history_params(pk, between, after, box=params.bbox(query))
         return collection_answer(request, HISTORY, found, page)
-
-
-def _bounded(between: params.Interval | None) -> params.Interval:
-    """Both ends of it; open ones are now, and the longest time before the other."""
-    longest = timedelta(hours=LONGEST_HISTORY_H)
-    begin, end = between or (None, None)
-    now = timezone.now()
-    if end is None:
-        end = now if begin is None else begin + longest
-    if begin is None:
-        begin = end - longest
-    if end - begin > longest:
-        raise params.ParameterError("datetime", f"may span {LONGEST_HISTORY_H} hours at most")
-    return params.Interval(begin, end)

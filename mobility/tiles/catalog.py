@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
+
 from geo.coordinates import Bounds
+from geo.params import Interval
 from mobility.bookings.layers import BOOKINGS, OPERATORS_ONLY, bookings_params
+from mobility.demand.layers import DEMAND, demand_params
 from mobility.layers.layer import Layer, place_params, time_params
 from mobility.locations.layers import DRIVERS, drivers_params
 from mobility.locations.queries import DriverFilter
@@ -37,10 +42,16 @@ def _bookings(box: Bounds) -> dict[str, Any]:
     return bookings_params(None, [], None, None) | place_params(box) | time_params(None)
 
 
+def _demand(box: Bounds) -> dict[str, Any]:
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    return demand_params(1000, Interval(hour, hour), box=box)
+
+
 CATALOG: dict[str, MapLayer] = {
     found.layer.name: found
     for found in (
         MapLayer(DRIVERS, _drivers, min_zoom=0, max_zoom=16, keep_s=5),
+        MapLayer(DEMAND, _demand, min_zoom=6, max_zoom=14, keep_s=60),
         MapLayer(BOOKINGS, _bookings, min_zoom=4, max_zoom=16, keep_s=5, hidden=OPERATORS_ONLY),
     )
 }

@@ -1,0 +1,52 @@
+"""Demand as a layer."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from geo.coordinates import Bounds
+from geo.features import Field
+from geo.params import Interval
+from mobility.demand.queries import MIN_COUNT, demand_version
+from mobility.layers.layer import Layer, place_params
+
+DEMAND = Layer(
+    name="demand",
+    title="Demand",
+    about="Rides asked for, rides nobody took, and idle drivers, by hexagon and hour.",
+    geometry="polygon",
+    source="demand/sql/demand_layer",
+    fields=(
+        Field("cell", "integer", "The number of the hexagon among those of its size."),
+        Field("hour", "time", "When the hour begins."),
+        Field("requests", "integer", "Rides asked for; null where so few that they could be told apart."),
+        Field("unfulfilled", "integer", "Those of them that nobody took; null like requests."),
+        Field("idle_drivers", "integer", "Drivers who were there without a ride; null like requests, or unknown."),
+    ),
+    version=demand_version,
+    key="trim(BOTH '\"' FROM to_json(s.hour)::text) || ' ' || s.id",
+)
+
+
+def demand_params(
+    size_m: int,
+    between: Interval | None,
+    *,
+    box: Bounds | None = None,
+    after: tuple[datetime, int] | None = None,
+    suppress: bool = False,
+) -> dict[str, Any]:
+    """The parameters of the source for the hours that a time is in or an interval touches, beginning after a cell.
+
+    `suppress`: for readers who must not learn about single persons.
+    """
+    begin, end = between or (None, None)
+    at, cell_id = after or (None, None)
+    return place_params(box) | {
+        "size_m": size_m,
+        "begin": None if begin is None else begin.replace(minute=0, second=0, microsecond=0),
+        "end": None if end is None else end + timedelta(microseconds=1),
+        "after_hour": at,
+        "after_id": cell_id,
+        "suppress": suppress,
+        "min_count": MIN_COUNT,
+    }
