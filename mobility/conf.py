@@ -99,6 +99,7 @@ class Knobs:
         10, "Failed logins for one account from one address in 15 minutes before further tries are refused.", low=1
     )
     registrations_per_hour: int = _knob(20, "New accounts one address may register in an hour.", low=1)
+    key_requests_per_minute: int = _knob(600, "Requests one API key may make in a minute; each key has as many.", low=1)
     ticket_ttl_s: float = _knob(30.0, "How long a socket ticket can be used.", low=1)
     token_ttl_hours: float = _knob(24.0 * 30, "How long a login token is valid.", low=0.01)
     max_trip_km: float = _knob(1_000.0, "Longest distance a client may state for a ride.", low=1)

@@ -66,6 +66,7 @@ ANSWERS: dict[str, Answer] = {
     # limits and faults
     "too_fast": Answer("Too many messages: slow down.", 429),
     "too_many_searches": Answer("Too many searches in the last hour: try again later.", 429),
+    "too_many_requests": Answer("This key asks too often: wait a while.", 429),
     "too_many_tries": Answer("Too many tries: wait a while.", 429),
     "server_full": Answer("This server has too many connections: try again shortly.", 503),
     "try_again": Answer("Somebody else was working on this: try again.", 503),

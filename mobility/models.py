@@ -5,10 +5,10 @@ from mobility.commands.models import Command
 from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.drivers.models import Driver, InboxEvent, Presence
 from mobility.locations.models import DriverLocation, LocationKey, Position
-from mobility.people.models import SocketTicket, User
+from mobility.people.models import ApiKey, SocketTicket, User
 from mobility.trips.models import Trip
 
 __all__ = [
-    "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "LocationKey", "Offer",
-    "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "Trip", "User",
+    "ApiKey", "Booking", "Command", "ConsideredDriver", "Driver", "DriverLocation", "InboxEvent", "LocationKey",
+    "Offer", "Position", "Presence", "RideEvent", "SearchRound", "SocketTicket", "Trip", "User",
 ]  # fmt: skip

@@ -1,4 +1,6 @@
-"""Drivers on a map, for operators."""
+"""Drivers on a map, for operators and for keys of dashboards, which see no person."""
+
+from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
@@ -18,11 +20,17 @@ from mobility.geojson_api import (
 )
 from mobility.locations.queries import DriverFilter, drivers_page, drivers_with_location
 from mobility.people.api import MaskedPhoneField
-from mobility.people.permissions import IsOperator
+from mobility.people.keys import WITH_KEYS
+from mobility.people.models import Scope
+from mobility.people.permissions import IsOperatorOrScope, is_key
 from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
+
+
+# Who somebody is. A key does not get these members, not even as null.
+PERSONAL = ["name", "phone", "vehicle_registration"]
 
 
 class DriverFeature(FeatureSerializer):
@@ -57,6 +65,15 @@ class DriverFeature(FeatureSerializer):
             "id", "name", "phone", "vehicle_type", "vehicle_registration", "status", "rating", "total_rides",
             "verified", "stationary", "silent", "heading", "speed", "recorded_at", "received_at",
         ]  # fmt: skip
+        optional_fields = PERSONAL
+
+    def get_fields(self) -> dict[str, Any]:
+        """For a key without the members that say who somebody is."""
+        fields = super().get_fields()
+        request = self.context.get("request")
+        if request is not None and is_key(request):
+            fields = {name: field for name, field in fields.items() if name not in PERSONAL}
+        return fields
 
 
 _FEATURE = {
@@ -85,12 +102,14 @@ _PARAMETERS = [
 class DriversView(PersonalView):
     """Drivers on a map."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (IsOperatorOrScope(Scope.DRIVERS),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "forbidden",
-        operation_id="drivers", tags=["drivers"], summary="Drivers and where they are, as GeoJSON (operators only)",
+        "invalid_parameter", "unauthenticated", "forbidden", "too_many_requests",
+        operation_id="drivers", tags=["drivers"],
+        summary="Drivers and where they are, as GeoJSON (operators, or a key with `drivers:read`)",
         parameters=_PARAMETERS,
         responses={(200, GEO_JSON): collection_body(DriverFeature, "DriverCollection")},
         examples=[
@@ -103,7 +122,7 @@ class DriversView(PersonalView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """By id, a page at a time: `next` is the address of the following page, null on the last one. With `bbox` or
-        `near`, drivers without a position are left out."""
+        `near`, drivers without a position are left out. A key gets no `name`, `phone` and `vehicle_registration`."""
         query = query_of(request, "bbox", "near", "radius_m", "status", "limit", "cursor")
         wanted = DriverFilter(
             params.bbox(query), params.circle(query), params.choices(query, "status", DriverStatus.values)
@@ -116,19 +135,21 @@ class DriversView(PersonalView):
 class DriverView(PersonalView):
     """One driver."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (IsOperatorOrScope(Scope.DRIVERS),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "forbidden", "not_found",
-        operation_id="driver", tags=["drivers"], summary="One driver, as a GeoJSON Feature (operators only)",
+        "invalid_parameter", "unauthenticated", "forbidden", "not_found", "too_many_requests",
+        operation_id="driver", tags=["drivers"],
+        summary="One driver, as a GeoJSON Feature (operators, or a key with `drivers:read`)",
         responses={(200, GEO_JSON): DriverFeature},
         examples=[OpenApiExample("A driver", _FEATURE, media_type=GEO_JSON)],
     )  # fmt: skip
     def get(self, request: Request, pk: int) -> Response:
-        """The driver with this id."""
+        """The driver with this id. A key gets no `name`, `phone` and `vehicle_registration`."""
         query_of(request)
         driver = drivers_with_location().filter(pk=pk).first()
         if driver is None:
             raise Refusal("not_found")
-        return Response(DriverFeature(driver).data)
+        return Response(DriverFeature(driver, context={"request": request}).data)
