@@ -245,6 +245,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
+# The map library as npm installed it, under its own names: its modules import one another by them.
+STATICFILES_DIRS = [("vendor/maplibre", BASE_DIR / "node_modules" / "maplibre-gl" / "dist")]
 # Static files straight from the installed packages, so that no collectstatic run stands before the first start.
 WHITENOISE_USE_FINDERS = True
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
