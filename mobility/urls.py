@@ -9,6 +9,7 @@ from mobility.bookings.api import BookingsView
 from mobility.dispatch.api import AssignView, BookingView, CancelView, CompleteView, ExplainView
 from mobility.drivers.api import MeView
 from mobility.health import healthz, readyz
+from mobility.layers_page import layers_page
 from mobility.locations.api import DriversView, DriverView
 from mobility.locations.doors import FleetLocationsView, OwnLocationsView, TrackerView
 from mobility.openapi import SchemaView
@@ -21,6 +22,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("mobility/icon.svg"))),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("tiles/", layers_page, name="layers"),
     path("api/v1/auth/register/", RegisterView.as_view(), name="register"),
     path("api/v1/auth/login/", LoginView.as_view(), name="login"),
     path("api/v1/auth/logout/", LogoutView.as_view(), name="logout"),

@@ -31,7 +31,11 @@ def test_each_package_is_locked_by_digest_and_not_by_place():
 @pytest.mark.usefixtures("committed_db")
 @pytest.mark.parametrize(
     ("file", "kind"),
-    [("maplibre-gl.mjs", "text/javascript"), ("maplibre-gl-worker.mjs", "text/javascript"), ("maplibre-gl.css", "text/css")],
+    [
+        ("maplibre-gl.mjs", "text/javascript"),
+        ("maplibre-gl-worker.mjs", "text/javascript"),
+        ("maplibre-gl.css", "text/css"),
+    ],
 )
 def test_it_is_served_under_its_own_name(server, file, kind):
     with urllib.request.urlopen(f"{server.http}/static/vendor/maplibre/{file}", timeout=10) as answer:
