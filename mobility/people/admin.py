@@ -246,7 +246,7 @@ class ApiKeyAdmin(NamelessCheckbox):
         """Make the key and tell its text."""
         wanted, maker = form.cleaned_data, request.user if isinstance(request.user, User) else None
         made, text = issue_api_key(wanted["name"], wanted["scopes"], days=wanted["days"], created_by=maker)
-        obj.pk = made.pk
+        obj.pk, obj.prefix = made.pk, made.prefix
         obj._state.adding = False
         self.message_user(request, f"The key of {obj.name}, told this once: {text}", messages.WARNING)
 

@@ -18,7 +18,9 @@ def text_in(page):
 
 
 def test_a_key_is_made_and_told_once(pages):
-    text = text_in(pages.post(f"{LIST}add/", FORM, follow=True))
+    made = pages.post(f"{LIST}add/", FORM, follow=True)
+    text = text_in(made)
+    assert f"city dashboard ({text[:8]}…)" in made.content.decode()
     key = api_key_in_force(text)
     assert (key.name, key.scopes) == ("city dashboard", ["demand:read", "drivers:read"])
     assert key.expires_at - key.created_at == timedelta(days=90)

@@ -52,6 +52,8 @@ def open_layers(watched: Watched, layer: str) -> Page:
         page.fill("#id_username", "boss")
         page.fill("#id_password", DEMO_PASSWORD)
         page.click("[type=submit]")
+        page.wait_for_selector("body[data-map-ready=drivers]", state="attached")
+        watched.open(f"/tiles/#{layer}")
     page.wait_for_selector(f"body[data-map-ready={layer}]", state="attached")
     return page
 
@@ -101,6 +103,50 @@ def test_a_popup_tells_the_fields_as_text(browse, operator, make_driver):
         expect(popup).to_have_count(0)
         canvas.click(position=middle(page))
         expect(popup.locator("h3")).to_have_count(1)
+
+    assert browse(visit) == []
+
+
+def test_the_map_goes_to_the_layer(browse, operator, make_driver):
+    """By the bounds its TileJSON states, else by what has been drawn."""
+    make_driver(-26.5, 28.4)
+
+    def visit(watched: Watched) -> None:
+        page = open_layers(watched, "areas")
+        page.reload()  # to where the map begins
+        page.wait_for_selector("body[data-map-ready=areas]", state="attached")
+        canvas, popup = page.locator("#layers-map canvas"), page.locator(".maplibregl-popup")
+        canvas.click(position=middle(page))
+        expect(popup).to_have_count(0)
+        page.click("#layers-fit")
+        page.wait_for_selector("body[data-map-ready=areas]", state="attached")
+        canvas.click(position=middle(page))
+        expect(popup.locator("h3")).to_have_count(1)
+        page = open_layers(watched, "drivers")
+        canvas.click(position=middle(page))
+        expect(popup.locator("h3")).to_have_count(1)
+
+    assert browse(visit) == []
+
+
+def test_the_map_changes_its_colours_with_the_page(browse, operator, make_driver):
+    make_driver(-26.2, 28.05)
+
+    def ground(page: Page) -> bytes:
+        box = page.locator("#layers-map canvas").bounding_box()
+        return page.screenshot(clip={"x": box["x"] + 20, "y": box["y"] + 20, "width": 4, "height": 4})
+
+    def visit(watched: Watched) -> None:
+        page = open_layers(watched, "drivers")
+        light = ground(page)
+        page.emulate_media(color_scheme="dark")
+        page.evaluate("delete document.body.dataset.mapReady")
+        page.wait_for_selector("body[data-map-ready=drivers]", state="attached")
+        assert ground(page) != light
+        page.emulate_media(color_scheme="light")
+        page.evaluate("delete document.body.dataset.mapReady")
+        page.wait_for_selector("body[data-map-ready=drivers]", state="attached")
+        assert ground(page) == light
 
     assert browse(visit) == []
 

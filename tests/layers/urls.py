@@ -29,18 +29,18 @@ _GEOMETRIES = {
 
 
 def tilejson(request: HttpRequest, layer: str) -> HttpResponse:
-    """What is where; `demand` is a layer that is out of order."""
+    """What is where; `demand` is a layer that is out of order, and of `areas` it is not said."""
     if layer not in _GEOMETRIES:
         return JsonResponse({"detail": "out of order"}, status=503)
     with connection.cursor() as cursor:
         cursor.execute("SELECT box2d(ST_Expand(ST_Extent(position), 0.1)) FROM mobility_driver_location")
         corners = cursor.fetchone()[0][4:-1].replace(" ", ",").split(",")
+    bounds = {} if layer == "areas" else {"bounds": [float(corner) for corner in corners]}
     return JsonResponse(
         {
             "tilejson": "3.0.0", "tiles": [f"/tiles/{layer}/{{z}}/{{x}}/{{y}}.mvt"], "minzoom": 0, "maxzoom": 14,
-            "bounds": [float(corner) for corner in corners],
             "vector_layers": [{"id": layer, "fields": {"status": "String", "note": "String"}}],
-        }
+        } | bounds
     )  # fmt: skip
 
 

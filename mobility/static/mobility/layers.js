@@ -211,6 +211,11 @@ function refresh(map) {
   map.refreshTiles(SOURCE);
 }
 
+function layerAsked() {
+  const asked = location.hash.slice(1);
+  return articles.has(asked) ? asked : articles.keys().next().value;
+}
+
 function begin() {
   const map = new maplibre.Map({
     container: element, style: emptyStyle(), center: [Number(element.dataset.longitude), Number(element.dataset.latitude)],
@@ -230,13 +235,13 @@ function begin() {
   map.once("load", () => {
     articles.forEach((article, name) => {
       article.querySelector(".layers-show").addEventListener("click", () => {
-        location.replace("#" + name);
+        history.replaceState(null, "", "#" + name);
         element.closest("section").scrollIntoView({ block: "nearest" }); /* on a phone the map is above the list */
         show(map, name);
       });
     });
-    const asked = decodeURIComponent(location.hash.slice(1));
-    show(map, articles.has(asked) ? asked : articles.keys().next().value);
+    addEventListener("hashchange", () => show(map, layerAsked()));
+    show(map, layerAsked());
   });
 }
 
