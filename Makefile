@@ -70,6 +70,6 @@ lock: ## write requirements*.txt anew from requirements*.in (UPGRADE=1 takes new
 	    --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade) $$name.in -o $$name.txt || exit 1; \
 	done
 
-clean: ## remove caches and the virtual environment; keeps the database
-	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis var/setup-unavailable var/engines-unavailable
+clean: ## remove caches, the virtual environment and the map library; keeps the database
+	@rm -rf .venv node_modules .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis var/setup-unavailable var/engines-unavailable
 	@find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +

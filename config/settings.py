@@ -6,6 +6,7 @@ database. What only the demo may do is decided here, once.
 
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,29 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Pages of these origins may open sockets, beside pages of our own host.
 WEBSOCKET_ORIGINS = env.list("WEBSOCKET_ORIGINS", default=CSRF_TRUSTED_ORIGINS)
+
+
+def _origin(text: str) -> str:
+    """An origin just as browsers write it: they compare letter by letter, and a typo would only show there."""
+    default_port = re.search(r"^http:.*:80$|^https:.*:443$", text)
+    if default_port or not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9][a-z0-9.-]*)(:[1-9][0-9]{0,4})?", text):
+        raise ImproperlyConfigured(
+            f"CORS_ALLOWED_ORIGINS: {text!r} is no origin. Write it as browsers do, like https://maps.example.org or "
+            "http://localhost:3000: scheme and host in lower case, the port unless it is the usual one, no slash at "
+            "the end, no path, no *; several with commas between."
+        )
+    return text
+
+
+# Pages of these origins may read the API and the tiles, with a token or a key in a header, never with our cookies.
+CORS_ALLOWED_ORIGINS = [_origin(text.strip()) for text in env.list("CORS_ALLOWED_ORIGINS", default=[])]
+# What machines ask for: the API and the tiles, but not the page about tiles.
+CORS_URLS_REGEX = r"^/(?:api/|tiles/.)"
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_METHODS = ["GET", "POST"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-none-match"]
+CORS_EXPOSE_HEADERS = ["ETag", "Link", "Location", "Retry-After", "X-Truncated-At"]
+CORS_PREFLIGHT_MAX_AGE = 600
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -131,6 +155,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework_gis",
     "django_filters",
+    "corsheaders",
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -138,6 +163,7 @@ INSTALLED_APPS = [
     "mobility",
 ]
 MIDDLEWARE = [
+    "config.transport.Cors",
     "config.transport.RefusePlainHttpForApi",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -295,6 +321,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
+# The map library as npm installed it, under its own names: its modules import one another by them.
+STATICFILES_DIRS = [("vendor/maplibre", BASE_DIR / "node_modules" / "maplibre-gl" / "dist")]
 # Static files straight from the installed packages, so that no collectstatic run stands before the first start.
 WHITENOISE_USE_FINDERS = True
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from mobility.dispatch.admin import BookingDeskAdmin
 from mobility.locations.admin import DriverOnMapAdmin, LocationKeyAdmin
-from mobility.people.admin import PersonAdmin
+from mobility.people.admin import ApiKeyAdmin, PersonAdmin
 from mobility.people.admin_site import site
 
-__all__ = ["BookingDeskAdmin", "DriverOnMapAdmin", "LocationKeyAdmin", "PersonAdmin", "site"]
+__all__ = ["ApiKeyAdmin", "BookingDeskAdmin", "DriverOnMapAdmin", "LocationKeyAdmin", "PersonAdmin", "site"]

@@ -105,6 +105,7 @@ class Knobs:
     geocode_cache_days: float = _knob(
         30.0, "How long answers of a geocoder are kept, also that there is nothing; 0 keeps none."
     )
+    key_requests_per_minute: int = _knob(600, "Requests one API key may make in a minute; each key has as many.", low=1)
     ticket_ttl_s: float = _knob(30.0, "How long a socket ticket can be used.", low=1)
     token_ttl_hours: float = _knob(24.0 * 30, "How long a login token is valid.", low=0.01)
     max_trip_km: float = _knob(1_000.0, "Longest distance a client may state for a ride.", low=1)

@@ -66,6 +66,7 @@ ANSWERS: dict[str, Answer] = {
     # limits and faults
     "too_fast": Answer("Too many messages: slow down.", 429),
     "too_many_searches": Answer("Too many searches in the last hour: try again later.", 429),
+    "too_many_requests": Answer("This key asks too often: wait a while.", 429),
     "too_many_tries": Answer("Too many tries: wait a while.", 429),
     "geocoder_not_configured": Answer("This service has no geocoder: nobody can be asked for places.", 503),
     "geocoder_unavailable": Answer("The geocoder does not answer just now: try again shortly.", 503),

@@ -6,12 +6,12 @@ from mobility.demand.models import DemandHour, DemandMade
 from mobility.dispatch.models import ConsideredDriver, Offer, SearchRound
 from mobility.drivers.models import Driver, InboxEvent, Presence
 from mobility.locations.models import DriverLocation, LocationKey, Position
-from mobility.people.models import SocketTicket, User
+from mobility.people.models import ApiKey, SocketTicket, User
 from mobility.places.models import GeocodeAnswer, GeocoderTurn, Place
 from mobility.trips.models import Trip
 
 __all__ = [
-    "Booking", "Command", "ConsideredDriver", "DemandHour", "DemandMade", "Driver", "DriverLocation", "GeocodeAnswer",
-    "GeocoderTurn", "InboxEvent", "LocationKey", "Offer", "Place", "Position", "Presence", "RideEvent", "SearchRound",
-    "SocketTicket", "Trip", "User",
+    "ApiKey", "Booking", "Command", "ConsideredDriver", "DemandHour", "DemandMade", "Driver", "DriverLocation",
+    "GeocodeAnswer", "GeocoderTurn", "InboxEvent", "LocationKey", "Offer", "Place", "Position", "Presence", "RideEvent",
+    "SearchRound", "SocketTicket", "Trip", "User",
 ]  # fmt: skip

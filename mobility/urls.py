@@ -17,6 +17,7 @@ from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
 from mobility.places.api import GeocodeView, ReverseView
 from mobility.tiles.api import PbfView, TileJSONView, TileView
+from mobility.tiles.page import layers_page
 from mobility.trips.api import TrackView
 
 urlpatterns = [
@@ -24,6 +25,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("mobility/icon.svg"))),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("tiles/", layers_page, name="layers"),
     path("api/v1/auth/register/", RegisterView.as_view(), name="register"),
     path("api/v1/auth/login/", LoginView.as_view(), name="login"),
     path("api/v1/auth/logout/", LogoutView.as_view(), name="logout"),

@@ -92,6 +92,14 @@ def _no_counts(*cases: str) -> tuple[str, ...]:
     return _demand(*(f"test_counts_that_cannot_be_are_refused[{case}]" for case in cases))
 
 
+def _api_keys(*tests: str) -> tuple[str, ...]:
+    return _in("people/test_api_key_guards", *tests)
+
+
+def _no_api_key(*cases: str) -> tuple[str, ...]:
+    return _api_keys(*(f"test_a_key_that_cannot_be_is_refused[{case}]" for case in cases))
+
+
 def _no_driver(case: str) -> tuple[str, ...]:
     return _guards(f"test_a_driver_that_cannot_be_is_refused[{case}]")
 
@@ -171,6 +179,11 @@ _ADDRESS_STAYS = _in(
 )
 
 CHECKS = {
+    "mobility_api_key": {
+        "api_key_digest_is_one": _no_api_key(*(f"digest-api_key_digest_is_one{n}" for n in range(3))),
+        "api_key_expires_in_time": _no_api_key(*(f"expires_at-api_key_expires_in_time{n}" for n in range(2))),
+        "api_key_scopes_are_known": _no_api_key(*(f"scopes-api_key_scopes_are_known{n}" for n in range(3))),
+    },
     "mobility_booking": {
         "booking_bound_has_driver": _guards("test_a_confirmed_booking_without_a_driver_is_refused"),
         "booking_cancellation_is_told": _no_booking(
@@ -380,6 +393,7 @@ PRIMARY_KEYS = {
 }
 
 UNIQUE = {
+    "mobility_api_key": {"mobility_api_key_digest_key": _api_keys("test_two_keys_are_never_the_same")},
     "mobility_driver": {
         "mobility_driver_license_number_key": _guards("test_two_drivers_never_share[license_number]"),
         "mobility_driver_phone_key": _guards("test_two_drivers_never_share[phone]"),
@@ -421,6 +435,7 @@ INDEXES = {
 }
 
 TRIGGERS = {
+    "mobility_api_key": {"api_key_guard": _api_keys("test_a_revoked_key_stays_revoked")},
     "mobility_command": {"command_guard": (*_ANSWER_STAYS, *_ANSWER_KEPT)},
     "mobility_booking": {
         "booking_address": _ADDRESS_STAYS,
@@ -478,6 +493,7 @@ TRIGGERS = {
 
 # In the order of the function; the second rule of one name is called NAME:2.
 RULES = {
+    "mobility_api_key_guard": {"api_key_stays_revoked": _api_keys("test_a_revoked_key_stays_revoked")},
     "mobility_command_guard": {"command_is_answered_once": _ANSWER_STAYS, "command_is_remembered": _ANSWER_KEPT},
     "mobility_booking_at_commit": {
         "booking_move_is_logged": _NO_LOG_ROW,
@@ -590,6 +606,7 @@ RULES = {
 # What the application's role may not do.
 NO_GRANT = {
     "mobility_allowed_move": ("INSERT", "UPDATE", "DELETE"),
+    "mobility_api_key": ("UPDATE", "DELETE"),
     "mobility_booking": ("DELETE",),
     "mobility_command": ("UPDATE",),
     "mobility_driver": ("DELETE",),

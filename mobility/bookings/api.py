@@ -12,7 +12,7 @@ from rest_framework_gis.fields import GeometryField
 from geo import params
 from geo.coordinates import from_point
 from geo.geojson import line_geometry
-from mobility.bookings.layers import BOOKINGS, OPERATORS_ONLY, bookings_params
+from mobility.bookings.layers import BOOKINGS, OPERATORS_ONLY, Reader, bookings_params, shown_to
 from mobility.bookings.listing import ride_of
 from mobility.bookings.models import Booking, RideEvent
 from mobility.bookings.states import Status
@@ -33,7 +33,9 @@ from mobility.layers.answers import collection_answer, wanted_page
 from mobility.layers.layer import place_params, time_params
 from mobility.people.api import MaskedPhoneField
 from mobility.people.authentication import user_of
-from mobility.people.permissions import is_operator
+from mobility.people.keys import WITH_KEYS
+from mobility.people.models import Scope
+from mobility.people.permissions import HasScope, is_key, is_operator
 from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT = 100
@@ -115,7 +117,7 @@ class OperatorBookingFeature(BookingFeature):
 
     class Meta(BookingFeature.Meta):
         fields = [*BookingFeature.Meta.fields, "attention_since"]
-        optional_fields = ["attention_since"]
+        optional_fields = sorted(OPERATORS_ONLY | BOOKINGS.personal)
 
 
 class BookingDetailFeature(BookingFeature):
@@ -154,10 +156,12 @@ _QUERY = ("status", "bbox", "near", "radius_m", "datetime", "fields", "limit", "
 class BookingsView(PersonalView):
     """One's own rides."""
 
+    authentication_classes = WITH_KEYS
+    permission_classes = (HasScope(Scope.BOOKINGS),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "server_full",
+        "invalid_parameter", "unauthenticated", "forbidden", "too_many_requests", "server_full",
         operation_id="bookings", tags=["rides"], summary="One's own rides, newest first, as GeoJSON",
         parameters=[
             OpenApiParameter("status", str, description=f"One or several, with commas: {', '.join(Status.values)}."),
@@ -186,18 +190,23 @@ class BookingsView(PersonalView):
         ],
     )  # fmt: skip
     def get(self, request: Request) -> HttpResponseBase:
-        """The rides whose passenger one is; operators see all rides. `next` is the address of the following page. A
+        """The rides whose passenger one is; operators see all rides, and so does a key with `bookings:read`, without
+        the people and what they wrote. `next` is the address of the following page. A
         ride's place is the line from its pickup to its dropoff."""
-        user = user_of(request)
-        operator = is_operator(user)
-        query = query_of(request, *_QUERY, *(["attention"] if operator else []))
+        reader = _reader(request)
+        query = query_of(request, *_QUERY, *(["attention"] if reader == Reader.OPERATOR else []))
         found = bookings_params(
-            None if operator else user.pk,
+            user_of(request).pk if reader == Reader.PASSENGER else None,
             params.choices(query, "status", Status.values),
             params.flag(query, "attention"),
             ride_of(query["cursor"]) if "cursor" in query else None,
         )
         found |= place_params(params.bbox(query), params.circle(query)) | time_params(params.interval(query))
-        shown = [f.name for f in BOOKINGS.fields if operator or f.name not in OPERATORS_ONLY]
-        page = wanted_page(query, BOOKINGS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown)
-        return collection_answer(request, BOOKINGS, found, page, reader="operator" if operator else user.pk)
+        page = wanted_page(query, BOOKINGS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown_to(reader))
+        return collection_answer(request, BOOKINGS, found, page, reader=f"{reader} {found['user_id']}")
+
+
+def _reader(request: Request) -> Reader:
+    if is_key(request):
+        return Reader.KEY
+    return Reader.OPERATOR if is_operator(user_of(request)) else Reader.PASSENGER

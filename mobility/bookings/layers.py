@@ -1,6 +1,7 @@
 """Rides as a layer."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from geo.features import Field
@@ -49,6 +50,20 @@ BOOKINGS = Layer(
     ),
 )
 OPERATORS_ONLY = frozenset({"attention_since"})
+
+
+class Reader(StrEnum):
+    """Who looks at rides: a passenger at their own, an operator at all, a key at all but not at the people."""
+
+    PASSENGER = "passenger"
+    OPERATOR = "operator"
+    KEY = "key"
+
+
+def shown_to(reader: Reader) -> list[str]:
+    """The names of the fields that a reader may see."""
+    shown = BOOKINGS.shown(personal=reader != Reader.KEY)
+    return [name for name in shown if reader == Reader.OPERATOR or name not in OPERATORS_ONLY]
 
 
 def bookings_params(

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework_gis.fields import GeometryField
 
 from geo import params
-from mobility.demand.layers import DEMAND, demand_params
+from mobility.demand.layers import COARSE_SIZE_M, DEMAND, demand_params
 from mobility.demand.models import SIZES_M, DemandHour
 from mobility.demand.queries import cell_of
 from mobility.geojson_api import (
@@ -25,11 +25,13 @@ from mobility.geojson_api import (
     fields_parameter,
 )
 from mobility.layers.answers import collection_answer, wanted_page
-from mobility.people.permissions import IsOperator
+from mobility.people.keys import WITH_KEYS
+from mobility.people.models import Scope
+from mobility.people.permissions import IsOperatorOrScope, is_key
 from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT, MAX_LIMIT = 1000, 10_000
-DEFAULT_SIZE_M = 1000
+DEFAULT_SIZE_M = COARSE_SIZE_M
 LONGEST = timedelta(days=31)
 
 
@@ -92,12 +94,14 @@ _EXAMPLE = {
 class DemandView(PersonalView):
     """Demand by hexagon and hour."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (IsOperatorOrScope(Scope.DEMAND),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "forbidden", "server_full",
-        operation_id="demand", tags=["demand"], summary="Demand by hexagon and hour, as GeoJSON (operators only)",
+        "invalid_parameter", "unauthenticated", "forbidden", "too_many_requests", "server_full",
+        operation_id="demand", tags=["demand"],
+        summary="Demand by hexagon and hour, as GeoJSON (operators, or a key with `demand:read`)",
         parameters=[
             OpenApiParameter(
                 "size_m", int, enum=SIZES_M,
@@ -120,15 +124,21 @@ class DemandView(PersonalView):
     )  # fmt: skip
     def get(self, request: Request) -> HttpResponseBase:
         """Rides asked for, rides nobody took, and idle drivers, by the hour and the place of the pickup. Counted by
-        the dispatcher, the present hour every minute; a hexagon without any is left out."""
+        the dispatcher, the present hour every minute; a hexagon without any is left out.
+
+        A key sees what tells nothing of single persons: hours that are over, hexagons of one size, counts below 10 as
+        null and others to the nearest 5."""
         query = query_of(request, "size_m", "datetime", "bbox", "fields", "limit", "cursor", "export")
         asked = params.interval(query)
         between = params.bounded(asked, timedelta(days=1) if asked is None else LONGEST, timezone.now())
+        key = is_key(request)
         found = demand_params(
-            params.number_of(query, "size_m", SIZES_M, default=DEFAULT_SIZE_M),
+            # Two sizes could be subtracted from each other.
+            params.number_of(query, "size_m", (COARSE_SIZE_M,) if key else SIZES_M, default=DEFAULT_SIZE_M),
             between,
             box=params.bbox(query),
             after=cell_of(query["cursor"]) if "cursor" in query else None,
+            suppress=key,
         )
         page = wanted_page(query, DEMAND, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
-        return collection_answer(request, DEMAND, found, page)
+        return collection_answer(request, DEMAND, found, page, reader="key" if key else "operator")

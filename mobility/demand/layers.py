@@ -9,6 +9,9 @@ from geo.params import Interval
 from mobility.demand.queries import MIN_COUNT, demand_version
 from mobility.layers.layer import Layer, place_params
 
+# The one size of hexagons for those who must not learn about single persons.
+COARSE_SIZE_M = 1000
+
 DEMAND = Layer(
     name="demand",
     title="Demand",

@@ -1,6 +1,7 @@
-"""Drivers on a map, now and in the past, for operators."""
+"""Drivers on a map, now and in the past, for operators and for keys of dashboards, which see no person."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.http import HttpResponseBase
 from django.utils import timezone
@@ -30,7 +31,9 @@ from mobility.locations.layers import DRIVERS, HISTORY, drivers_params, history_
 from mobility.locations.models import Position
 from mobility.locations.queries import DriverFilter, driver_id_of, drivers_with_location, instant_of
 from mobility.people.api import MaskedPhoneField
-from mobility.people.permissions import IsOperator
+from mobility.people.keys import WITH_KEYS
+from mobility.people.models import Scope
+from mobility.people.permissions import IsOperatorOrScope, is_key
 from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT = 1000
@@ -70,6 +73,16 @@ class DriverFeature(FeatureSerializer):
             "id", "name", "phone", "vehicle_type", "vehicle_registration", "status", "rating", "total_rides",
             "verified", "stationary", "silent", "heading", "speed", "recorded_at", "received_at",
         ]  # fmt: skip
+        # Who somebody is: a key does not get these members, not even as null.
+        optional_fields = sorted(DRIVERS.personal)
+
+    def get_fields(self) -> dict[str, Any]:
+        """For a key without the members that say who somebody is."""
+        fields = super().get_fields()
+        request = self.context.get("request")
+        if request is not None and is_key(request):
+            fields = {name: field for name, field in fields.items() if name not in DRIVERS.personal}
+        return fields
 
 
 _FEATURE = {
@@ -98,12 +111,14 @@ _PARAMETERS = [
 class DriversView(PersonalView):
     """Drivers on a map."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (IsOperatorOrScope(Scope.DRIVERS),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "forbidden", "server_full",
-        operation_id="drivers", tags=["drivers"], summary="Drivers and where they are, as GeoJSON (operators only)",
+        "invalid_parameter", "unauthenticated", "forbidden", "too_many_requests", "server_full",
+        operation_id="drivers", tags=["drivers"],
+        summary="Drivers and where they are, as GeoJSON (operators, or a key with `drivers:read`)",
         parameters=_PARAMETERS,
         responses={(200, GEO_JSON): collection_body(DriverFeature, "DriverCollection"), 304: NOT_MODIFIED},
         examples=[
@@ -117,7 +132,7 @@ class DriversView(PersonalView):
     def get(self, request: Request) -> HttpResponseBase:
         """By id, a page at a time: `next` is the address of the following page, null on the last one. With `bbox`,
         `near` or `datetime`, drivers without a position are left out. Send the `ETag` of an answer as `If-None-Match`
-        to hear whether it is still the newest."""
+        to hear whether it is still the newest. A key gets no `name`, `phone` and `vehicle_registration`."""
         query = query_of(
             request, "bbox", "near", "radius_m", "status", "datetime", "fields", "limit", "cursor", "export"
         )
@@ -127,7 +142,8 @@ class DriversView(PersonalView):
             params.choices(query, "status", DriverStatus.values),
             params.interval(query),
         )
-        page = wanted_page(query, DRIVERS, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
+        shown = DRIVERS.shown(personal=not is_key(request))
+        page = wanted_page(query, DRIVERS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown)
         after = driver_id_of(query["cursor"]) if "cursor" in query else None
         return collection_answer(request, DRIVERS, drivers_params(wanted, after), page)
 
@@ -135,22 +151,24 @@ class DriversView(PersonalView):
 class DriverView(PersonalView):
     """One driver."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (IsOperatorOrScope(Scope.DRIVERS),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "forbidden", "not_found",
-        operation_id="driver", tags=["drivers"], summary="One driver, as a GeoJSON Feature (operators only)",
+        "invalid_parameter", "unauthenticated", "forbidden", "not_found", "too_many_requests",
+        operation_id="driver", tags=["drivers"],
+        summary="One driver, as a GeoJSON Feature (operators, or a key with `drivers:read`)",
         responses={(200, GEO_JSON): DriverFeature},
         examples=[OpenApiExample("A driver", _FEATURE, media_type=GEO_JSON)],
     )  # fmt: skip
     def get(self, request: Request, pk: int) -> Response:
-        """The driver with this id."""
+        """The driver with this id. A key gets no `name`, `phone` and `vehicle_registration`."""
         query_of(request)
         driver = drivers_with_location().filter(pk=pk).first()
         if driver is None:
             raise Refusal("not_found")
-        return Response(DriverFeature(driver).data)
+        return Response(DriverFeature(driver, context={"request": request}).data)
 
 
 class HistoryFeature(FeatureSerializer):
@@ -188,13 +206,14 @@ _HISTORY_EXAMPLE = {
 class DriverHistoryView(PersonalView):
     """Where a driver was."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (IsOperatorOrScope(Scope.HISTORY),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
-        "invalid_parameter", "unauthenticated", "forbidden", "not_found", "server_full",
+        "invalid_parameter", "unauthenticated", "forbidden", "not_found", "too_many_requests", "server_full",
         operation_id="driver_history", tags=["drivers"],
-        summary="Where a driver was, as GeoJSON (operators only)",
+        summary="Where a driver was, as GeoJSON (operators, or a key with `history:read`)",
         parameters=[
             datetime_parameter(f"When; at most {LONGEST_HISTORY_H} hours, and the last of them by default"),
             *BOX_PARAMETERS,

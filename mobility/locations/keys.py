@@ -1,6 +1,5 @@
 """Keys for machines that tell positions, a fleet's gateway or one phone of one driver. They open nothing else."""
 
-import hashlib
 import secrets
 import time
 from typing import Any
@@ -14,16 +13,16 @@ from rest_framework.request import Request
 
 from mobility.drivers.models import Driver
 from mobility.locations.models import LocationKey
+from mobility.people.keys import MAX_KEY_LENGTH, digest_of, key_sent
 
 # A device tells every few seconds: so long its key is not looked up again, and so long a revoked one may still write.
 REMEMBERED_S, REMEMBERED_AT_MOST = 10.0, 10_000
-MAX_LENGTH = 64
 
 
 def issue_key(name: str, driver: Driver | None = None) -> tuple[LocationKey, str]:
     """A new key, and its text, which is told this once: a device's for one driver, without one a fleet's."""
     text = secrets.token_urlsafe(24)
-    return LocationKey.objects.create(name=name, driver=driver, digest=_digest(text)), text
+    return LocationKey.objects.create(name=name, driver=driver, digest=digest_of(text)), text
 
 
 def revoke_key(key_id: int) -> bool:
@@ -33,7 +32,7 @@ def revoke_key(key_id: int) -> bool:
 
 def driver_of_device(text: str) -> int | None:
     """The driver whom a device's key tracks; None for any other text."""
-    now, digest = time.monotonic(), _digest(text[:MAX_LENGTH])
+    now, digest = time.monotonic(), digest_of(text[:MAX_KEY_LENGTH])
     known = _remembered.get(digest)
     if known is None or known[1] < now:
         if len(_remembered) >= REMEMBERED_AT_MOST:
@@ -52,12 +51,11 @@ class FleetKeyAuthentication(authentication.BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[None, LocationKey] | None:
         """No user, and the key; None when there is no such header."""
-        words = request.META.get("HTTP_AUTHORIZATION", "").split()
-        if not words or words[0].lower() != "key":
+        text = key_sent(request)
+        if text is None:
             return None
-        text = words[1] if len(words) == 2 else ""
-        key = LocationKey.objects.filter(digest=_digest(text), revoked_at__isnull=True, driver__isnull=True).first()
-        if key is None or len(text) > MAX_LENGTH:
+        key = LocationKey.objects.filter(digest=digest_of(text), revoked_at__isnull=True, driver__isnull=True).first()
+        if key is None:
             raise AuthenticationFailed("The key is unknown or revoked, or not a fleet's.")
         return None, key
 
@@ -86,7 +84,3 @@ class FleetKeyScheme(OpenApiAuthenticationExtension):
             "type": "apiKey", "in": "header", "name": "Authorization",
             "description": "`Key <key>` with a key that `manage.py location_key --fleet` made.",
         }  # fmt: skip
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

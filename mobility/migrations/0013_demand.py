@@ -8,7 +8,7 @@ from mobility.sql import sql
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mobility", "0011_places"),
+        ("mobility", "0012_api_keys"),
     ]
 
     operations = [

@@ -16,7 +16,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from mobility.errors import Refusal
 from mobility.people.admin_site import site
-from mobility.people.models import Role, User
+from mobility.people.keys import issue_api_key, revoke_api_key
+from mobility.people.models import API_KEY_DAYS, API_KEY_MOST_DAYS, ApiKey, Role, Scope, User
 from mobility.people.phones import masked_phone, normalised_phone, without_phone
 from mobility.people.services import checked_username, save_account, suspend_user
 
@@ -175,6 +176,86 @@ class PersonAdmin(NamelessCheckbox, UserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:  # noqa: ARG002
         """Never."""
+        return False
+
+
+class ApiKeyForm(forms.ModelForm):
+    """What a key is for, what it may read, and for how long."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope.value, f"{scope.value}: {scope.label}") for scope in Scope],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What it may read. As little as the dashboard needs.",
+    )
+    days = forms.IntegerField(
+        min_value=1,
+        max_value=API_KEY_MOST_DAYS,
+        initial=API_KEY_DAYS,
+        help_text="After so many days it ends by itself.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["name", "scopes"]
+        help_texts = {"name": "What the key is for: the dashboard, or the script."}
+
+
+@admin.register(ApiKey, site=site)
+class ApiKeyAdmin(NamelessCheckbox):
+    """Keys are made and revoked, never changed. A key's text is told once, when it is made."""
+
+    list_display = ("id", "name", "prefix", "may_read", "expires_at", "last_used_at", "revoked_at")
+    list_display_links = ("id", "name")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("name", "prefix")
+    ordering = ("-id",)
+    actions = ("revoke",)
+    show_full_result_count = False
+
+    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """A form for a new key; an old one is only looked at."""
+        return ApiKeyForm if obj is None else super().get_form(request, obj, change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:  # noqa: ARG002
+        """What makes a key, or what there is to see of one: never the digest."""
+        if obj is None:
+            return ("name", "scopes", "days")
+        return ("name", "prefix", "may_read", "made_by", "created_at", "expires_at", "last_used_at", "revoked_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        """Of an old key everything."""
+        return () if obj is None else self.get_fields(request, obj)
+
+    @admin.display(description="may read")
+    def may_read(self, key: ApiKey) -> str:
+        """The scopes."""
+        return ", ".join(key.scopes)
+
+    @admin.display(description="made by")
+    def made_by(self, key: ApiKey) -> str:
+        """Who made it, with a phone in the name's place masked."""
+        return "manage.py api_key" if key.created_by is None else masked_name(key.created_by)
+
+    @admin.action(description="Revoke: the next request with these keys is refused", permissions=["add"])
+    def revoke(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:
+        """End the chosen keys."""
+        revoked = sum(revoke_api_key(key_id) for key_id in queryset.values_list("pk", flat=True))
+        self.message_user(request, f"{revoked} revoked.", messages.SUCCESS)
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: ARG002
+        """Make the key and tell its text."""
+        wanted, maker = form.cleaned_data, request.user if isinstance(request.user, User) else None
+        made, text = issue_api_key(wanted["name"], wanted["scopes"], days=wanted["days"], created_by=maker)
+        obj.pk, obj.prefix = made.pk, made.prefix
+        obj._state.adding = False
+        self.message_user(request, f"The key of {obj.name}, told this once: {text}", messages.WARNING)
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:  # noqa: ARG002
+        """Never; a new key is made instead."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:  # noqa: ARG002
+        """Never; a key is revoked."""
         return False
 
 

@@ -18,6 +18,9 @@ from mobility.conf import knobs
 from mobility.errors import Refusal
 from mobility.geojson_api import GEO_JSON, PositionField
 from mobility.people.authentication import user_of
+from mobility.people.keys import WITH_KEYS
+from mobility.people.models import Scope
+from mobility.people.permissions import HasScope, is_key
 from mobility.people.throttle import Limit, retry_after_s, spend
 from mobility.places.backend import geocoder_is_set
 from mobility.places.lookup import AT_MOST, place_at, places_named
@@ -68,13 +71,16 @@ _EXAMPLE = {
     ],
 }  # fmt: skip
 _REFUSALS = (
-    "invalid_parameter", "unauthenticated", "too_many_tries", "geocoder_not_configured", "geocoder_unavailable",
+    "invalid_parameter", "unauthenticated", "forbidden", "too_many_tries", "too_many_requests",
+    "geocoder_not_configured", "geocoder_unavailable",
 )  # fmt: skip
 
 
 class GeocodeView(PersonalView):
     """Places of a text."""
 
+    authentication_classes = WITH_KEYS
+    permission_classes = (HasScope(Scope.GEOCODE),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
@@ -104,6 +110,8 @@ class GeocodeView(PersonalView):
 class ReverseView(PersonalView):
     """What is at a position."""
 
+    authentication_classes = WITH_KEYS
+    permission_classes = (HasScope(Scope.GEOCODE),)
     renderer_classes = (GeoJSONRenderer,)
 
     @documented(
@@ -139,10 +147,11 @@ def _text(query: dict[str, str]) -> str:
 
 
 def _spend(request: Request) -> None:
-    """One question of the person's, unless there is nobody to ask."""
+    """One question of the person's or the key's, unless there is nobody to ask."""
     if not geocoder_is_set():
         raise Refusal("geocoder_not_configured")
-    limit = Limit("geocode", str(user_of(request).pk), knobs().geocodes_per_minute, MINUTE_S)
+    who = f"key {request.auth.pk}" if is_key(request) else str(user_of(request).pk)
+    limit = Limit("geocode", who, knobs().geocodes_per_minute, MINUTE_S)
     if spend([limit]) is not None:
         raise Refusal("too_many_tries", retry_after_s=retry_after_s(limit))
 

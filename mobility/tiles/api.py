@@ -9,6 +9,7 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import renderers, serializers
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,7 +20,8 @@ from mobility.geojson_api import NOT_MODIFIED
 from mobility.layers.answers import accepts_gzip, coded
 from mobility.layers.tile import rendered_tile
 from mobility.layers.versions import etag
-from mobility.people.permissions import IsOperator
+from mobility.people.keys import WITH_KEYS
+from mobility.people.permissions import IsOperator, IsOperatorOrScope, is_key
 from mobility.rest import PersonalView, documented, query_of
 from mobility.tiles.catalog import CATALOG, MapLayer
 
@@ -64,14 +66,26 @@ def _known(name: str) -> MapLayer:
     return found
 
 
+class MayReadLayer(BasePermission):
+    """Operators, or a key with the scope of the layer."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether this request may go on; to a key an unknown layer is one that it may not read."""
+        found = CATALOG.get(view.kwargs["layer"])
+        allowed = IsOperatorOrScope(found.scope) if found else IsOperator
+        return allowed().has_permission(request, view)
+
+
 class TileJSONView(PersonalView):
     """What tiles of a layer there are."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (MayReadLayer,)
 
     @documented(
-        "unauthenticated", "forbidden", "not_found", "invalid_parameter",
-        operation_id="tilejson", tags=["tiles"], summary="TileJSON of a layer (operators only)", parameters=[WHICH],
+        "unauthenticated", "forbidden", "not_found", "invalid_parameter", "too_many_requests",
+        operation_id="tilejson", tags=["tiles"], parameters=[WHICH],
+        summary="TileJSON of a layer (operators, or a key with the layer's scope)",
         responses={200: TileJSONBody},
         examples=[
             OpenApiExample(
@@ -118,12 +132,14 @@ class TileJSONView(PersonalView):
 class TileView(PersonalView):
     """A tile."""
 
-    permission_classes = (IsOperator,)
+    authentication_classes = WITH_KEYS
+    permission_classes = (MayReadLayer,)
     renderer_classes = (TileRenderer,)
 
     @documented(
-        "unauthenticated", "forbidden", "not_found", "invalid_parameter",
-        operation_id="tile", tags=["tiles"], summary="A vector tile of a layer (operators only)", parameters=[WHICH],
+        "unauthenticated", "forbidden", "not_found", "invalid_parameter", "too_many_requests",
+        operation_id="tile", tags=["tiles"], parameters=[WHICH],
+        summary="A vector tile of a layer (operators, or a key with the layer's scope)",
         responses={
             (200, MVT): OpenApiResponse(OpenApiTypes.BINARY, description="The tile."),
             204: OpenApiResponse(description="Nothing is there."),
@@ -138,10 +154,11 @@ class TileView(PersonalView):
         if not tile.exists or not found.min_zoom <= z <= found.max_zoom:
             raise Refusal("not_found", f"There are tiles of {layer} for zooms {found.min_zoom} to {found.max_zoom}.")
         gzipped = accepts_gzip(request)
-        tag = etag(found.layer, tile, ",".join(found.fields), gzipped)
+        key = is_key(request)
+        tag = etag(found.layer, tile, ",".join(found.fields), gzipped, key)
         answer: HttpResponseBase | None = get_conditional_response(request._request, etag=tag)
         if answer is None:
-            answer = _drawn(found, tile, gzipped=gzipped)
+            answer = _drawn(found, tile, gzipped=gzipped, coarse=key)
         answer["ETag"] = tag
         answer["Cache-Control"] = f"private, max-age={found.keep_s}"
         patch_vary_headers(answer, ["Accept-Encoding", "Authorization", "Cookie"])
@@ -161,9 +178,9 @@ class PbfView(TileView):
     """The same under the other name that tiles go by."""
 
 
-def _drawn(found: MapLayer, tile: Tile, *, gzipped: bool) -> HttpResponse:
+def _drawn(found: MapLayer, tile: Tile, *, gzipped: bool, coarse: bool) -> HttpResponse:
     limit = knobs().tile_features
-    drawn = rendered_tile(found.layer, found.in_box(bounds_of(tile)), found.fields, tile, limit)
+    drawn = rendered_tile(found.layer, found.in_box(bounds_of(tile), coarse), found.fields, tile, limit)
     if not drawn.data:
         return HttpResponse(status=204)
     answer = coded(drawn.data, MVT, gzipped=gzipped)

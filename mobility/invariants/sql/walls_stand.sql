@@ -5,6 +5,7 @@ UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
     'booking_address', 'booking_at_commit', 'booking_binding', 'booking_guard', 'booking_offers_at_commit', 'command_guard',
     'driver_at_commit',
+    'api_key_guard',
     'driver_offers_at_commit', 'driver_to_location', 'driver_user_is_fixed', 'inbox_counter',
     'inbox_counter_at_commit', 'inbox_counter_begins', 'inbox_at_commit', 'inbox_guard', 'location_follows_driver',
     'location_from_driver',
@@ -22,6 +23,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_location_key_digest_key', 'mobility_trip_pkey', 'mobility_geocode_answer_pkey',
     'mobility_geocoder_turn_pkey', 'place_once_per_source',
     'mobility_demand_hour_pkey', 'mobility_demand_made_pkey',
+    'mobility_api_key_digest_key',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
     'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
     'mobility_user_user_permi_user_id_permission_id_1a6936de_uniq', 'booking_one_live_per_driver',
@@ -33,6 +35,7 @@ WHERE NOT EXISTS (
     WHERE c.relname = name AND i.indisunique AND i.indisvalid)
 UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
+    'api_key_digest_is_one', 'api_key_expires_in_time', 'api_key_scopes_are_known',
     'booking_bound_has_driver', 'booking_cancellation_is_told', 'booking_distance_is_sane',
     'booking_driver_has_offer', 'booking_dropoff_on_earth', 'booking_duration_is_sane',
     'booking_fare_has_origin', 'booking_fare_not_negative', 'booking_live_has_deadline',
@@ -68,7 +71,8 @@ UNION ALL
 SELECT 'careconnect_app may ' || privilege || ' ' || name
 FROM (VALUES
     ('mobility_allowed_move', 'INSERT'), ('mobility_allowed_move', 'UPDATE'),
-    ('mobility_allowed_move', 'DELETE'), ('mobility_booking', 'DELETE'), ('mobility_booking', 'TRUNCATE'),
+    ('mobility_allowed_move', 'DELETE'), ('mobility_api_key', 'UPDATE'), ('mobility_api_key', 'DELETE'),
+    ('mobility_booking', 'DELETE'), ('mobility_booking', 'TRUNCATE'),
     ('mobility_command', 'UPDATE'),
     ('mobility_driver', 'DELETE'), ('mobility_driver_inbox', 'UPDATE'), ('mobility_driver_inbox', 'DELETE'),
     ('mobility_driver_location', 'DELETE'), ('mobility_driver_presence', 'DELETE'),
