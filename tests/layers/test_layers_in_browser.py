@@ -202,6 +202,20 @@ def test_a_layer_that_is_out_of_order_says_so_and_others_go_on(browse, operator,
     assert all("503" in line for line in trouble), trouble
 
 
+def test_without_the_map_library_the_page_says_so(browse, operator, make_driver):
+    def visit(watched: Watched) -> None:
+        watched.page.route("**/vendor/maplibre/*.mjs", lambda route: route.fulfill(status=404))
+        page = watched.open("/tiles/")
+        page.fill("#id_username", "boss")
+        page.fill("#id_password", DEMO_PASSWORD)
+        page.click("[type=submit]")
+        expect(page.locator("#layers-told")).to_contain_text("The map cannot be shown: ")
+        expect(page.locator("[data-layer=drivers]")).to_contain_text("/tiles/drivers.json")
+
+    trouble = browse(visit)
+    assert all("404" in line for line in trouble), trouble
+
+
 def test_the_page_goes_without_a_login_nowhere(browse):
     def visit(watched: Watched) -> None:
         page = watched.open("/tiles/")

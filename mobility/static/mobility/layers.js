@@ -74,7 +74,9 @@ async function readTileJson(address) {
   const answer = await fetch(address, { credentials: "same-origin", headers: { Accept: "application/json" } });
   if (!answer.ok) { throw new Error("the server answered " + answer.status); }
   const tilejson = await answer.json();
-  if (!Array.isArray(tilejson.tiles) || !Array.isArray(tilejson.vector_layers)) { throw new Error("this is no TileJSON"); }
+  if (!Array.isArray(tilejson.tiles) || !Array.isArray(tilejson.vector_layers)) {
+    throw new Error("this is no TileJSON");
+  }
   return tilejson;
 }
 
@@ -87,8 +89,8 @@ function take(map) {
 
 function put(map, name, tilejson) {
   map.addSource(SOURCE, {
-    type: "vector", tiles: tilejson.tiles.map(tileAddress), minzoom: tilejson.minzoom || 0, maxzoom: tilejson.maxzoom || 22,
-    bounds: tilejson.bounds || WORLD,
+    type: "vector", tiles: tilejson.tiles.map(tileAddress),
+    minzoom: tilejson.minzoom || 0, maxzoom: tilejson.maxzoom || 22, bounds: tilejson.bounds || WORLD,
   });
   const layers = tilejson.vector_layers.flatMap((layer) => styleLayers(layer.id));
   layers.forEach((layer) => map.addLayer(layer));
@@ -133,7 +135,8 @@ function boundsOfFeatures(map) {
     coordinates.forEach(extend);
   };
   for (const layer of shown.tilejson.vector_layers) {
-    map.querySourceFeatures(SOURCE, { sourceLayer: layer.id }).forEach((feature) => extend(feature.geometry.coordinates));
+    const features = map.querySourceFeatures(SOURCE, { sourceLayer: layer.id });
+    features.forEach((feature) => extend(feature.geometry.coordinates));
   }
   return bounds;
 }
@@ -181,8 +184,10 @@ function openPopup(map, point, reach) {
   const content = document.createElement("div");
   const features = Array.from(found.values());
   content.append(...features.slice(0, FEATURES_TOLD).map(described));
-  if (features.length > FEATURES_TOLD) { content.append(text("p", "and " + (features.length - FEATURES_TOLD) + " more")); }
-  const popup = new maplibre.Popup({ maxWidth: "18rem" }).setLngLat(map.unproject(point)).setDOMContent(content).addTo(map);
+  const more = features.length - FEATURES_TOLD;
+  if (more > 0) { content.append(text("p", "and " + more + " more")); }
+  const popup = new maplibre.Popup({ maxWidth: "18rem" });
+  popup.setLngLat(map.unproject(point)).setDOMContent(content).addTo(map);
   popups.add(popup);
   popup.on("close", () => { popups.delete(popup); });
 }
@@ -207,7 +212,8 @@ function letAsk(map) {
 
 function refresh(map) {
   if (!live.checked || document.hidden || !shown) { return; }
-  if (told.hasAttribute("data-bad")) { tell("Shown: " + titleOf(shown.name) + "."); } /* what is still wrong is told again */
+  /* What is still wrong is told again. */
+  if (told.hasAttribute("data-bad")) { tell("Shown: " + titleOf(shown.name) + "."); }
   map.refreshTiles(SOURCE);
 }
 
@@ -218,8 +224,9 @@ function layerAsked() {
 
 function begin() {
   const map = new maplibre.Map({
-    container: element, style: emptyStyle(), center: [Number(element.dataset.longitude), Number(element.dataset.latitude)],
-    zoom: 9, minZoom: 1, maxZoom: 19, attributionControl: false, dragRotate: false, pitchWithRotate: false,
+    container: element, style: emptyStyle(),
+    center: [Number(element.dataset.longitude), Number(element.dataset.latitude)], zoom: 9,
+    minZoom: 1, maxZoom: 19, attributionControl: false, dragRotate: false, pitchWithRotate: false,
     cooperativeGestures: matchMedia("(pointer: coarse)").matches, /* one finger scrolls the page, two move the map */
   });
   map.touchZoomRotate.disableRotation();
