@@ -91,6 +91,24 @@ def test_the_schema_describes_each_path_with_its_refusals(tmp_path):
     }  # fmt: skip
 
 
+def test_the_schema_says_who_may_ask_and_shows_an_example_of_everything(tmp_path):
+    import yaml
+
+    call_command("spectacular", file=str(tmp_path / "schema.yaml"))
+    for path, operations in yaml.safe_load((tmp_path / "schema.yaml").read_text())["paths"].items():
+        for operation in operations.values():
+            assert operation["summary"], path
+            assert operation["description"], path
+            assert operation.get("security") or path in {
+                "/api/v1/auth/login/", "/api/v1/auth/register/", "/api/v1/track/",
+            }, path  # fmt: skip
+            assert all(p.get("description") for p in operation.get("parameters", []) if p["in"] != "path"), path
+            bodies = [operation["requestBody"]] if "requestBody" in operation else []
+            for body in (*bodies, *operation["responses"].values()):
+                for kind, content in body.get("content", {}).items():
+                    assert content.get("examples") or "vector-tile" in kind, (path, kind)
+
+
 @pytest.mark.parametrize("path", ["/", "/api/v1/problems/", "/api/v1/docs/"])
 def test_pages_load_nothing_from_elsewhere_and_hold_no_script(path):
     page = Client().get(path).content.decode()

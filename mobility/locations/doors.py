@@ -92,6 +92,15 @@ _TAKEN = OpenApiExample("Two taken, one too inaccurate", {"taken": 2, "dropped":
 _AT = "2026-01-01T08:00:00Z"
 
 
+def _geojson(properties: dict[str, Any]) -> OpenApiExample:
+    point = {"type": "Point", "coordinates": [28.0473, -26.2041]}
+    feature = {"type": "Feature", "geometry": point, "properties": properties}
+    return OpenApiExample(
+        "One, as GeoJSON", {"type": "FeatureCollection", "features": [feature]}, request_only=True,
+        media_type="application/geo+json",
+    )  # fmt: skip
+
+
 class OwnLocationsView(PersonalView):
     """A driver's own positions."""
 
@@ -107,6 +116,7 @@ class OwnLocationsView(PersonalView):
                 "One", {"locations": [{"latitude": -26.2041, "longitude": 28.0473, "recorded_at": _AT}]},
                 request_only=True,
             ),
+            _geojson({"recorded_at": _AT}),
         ],
     )  # fmt: skip
     def post(self, request: Request) -> Response:
@@ -137,6 +147,7 @@ class FleetLocationsView(PersonalView):
                 {"locations": [{"driver_id": 1, "latitude": -26.2041, "longitude": 28.0473, "recorded_at": _AT}]},
                 request_only=True,
             ),
+            _geojson({"driver_id": 1, "recorded_at": _AT}),
         ],
     )  # fmt: skip
     def post(self, request: Request) -> Response:
@@ -153,8 +164,8 @@ class FleetLocationsView(PersonalView):
 
 _TRACKED = [
     OpenApiParameter("id", str, required=True, description="The device's key."),
-    OpenApiParameter("lat", float, required=True),
-    OpenApiParameter("lon", float, required=True),
+    OpenApiParameter("lat", float, required=True, description="Latitude in degrees."),
+    OpenApiParameter("lon", float, required=True, description="Longitude in degrees."),
     OpenApiParameter("timestamp", str, description="Seconds or milliseconds since 1970, or ISO 8601 (UTC)."),
     OpenApiParameter("speed", float, description="Knots."),
     OpenApiParameter("bearing", float, description="Degrees clockwise from true north."),
@@ -172,7 +183,7 @@ class TrackerView(PersonalView):
     @documented(
         "invalid_parameter", "unauthenticated", "not_found",
         operation_id="track", tags=["locations"], summary="Where a phone with a tracker app is (OsmAnd protocol)",
-        parameters=_TRACKED, responses={200: TakenBody},
+        parameters=_TRACKED, responses={200: TakenBody}, examples=[_TAKEN], auth=[],
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """What these apps send with every position. A dropped one is answered with 200: it need not be sent again."""
@@ -187,7 +198,7 @@ class TrackerView(PersonalView):
     @documented(
         "invalid_parameter", "unauthenticated", "not_found",
         operation_id="track_by_post", tags=["locations"], summary="The same, for apps that POST it",
-        parameters=_TRACKED, request=None, responses={200: TakenBody},
+        parameters=_TRACKED, request=None, responses={200: TakenBody}, examples=[_TAKEN], auth=[],
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """Everything stands in the query, as with GET."""
