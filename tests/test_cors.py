@@ -16,7 +16,7 @@ from tests.test_configuration import settings_start
 
 __all__ = ["empty_cache"]
 OURS, OTHER = "https://maps.example.org", "https://evil.example.org"
-EXPOSED = {"ETag", "Link", "Location", "Retry-After"}
+EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Truncated-At"}
 PREFLIGHT = {
     "Origin": OURS, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization",
 }  # fmt: skip
