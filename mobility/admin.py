@@ -1,8 +1,9 @@
 """Index of the operators' pages."""
 
+from mobility.areas.admin import ServiceAreaAdmin
 from mobility.dispatch.admin import BookingDeskAdmin
 from mobility.locations.admin import DriverOnMapAdmin, LocationKeyAdmin
 from mobility.people.admin import PersonAdmin
 from mobility.people.admin_site import site
 
-__all__ = ["BookingDeskAdmin", "DriverOnMapAdmin", "LocationKeyAdmin", "PersonAdmin", "site"]
+__all__ = ["BookingDeskAdmin", "DriverOnMapAdmin", "LocationKeyAdmin", "PersonAdmin", "ServiceAreaAdmin", "site"]

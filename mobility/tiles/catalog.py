@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geo.coordinates import Bounds
+from mobility.areas.layers import AREAS, areas_params
 from mobility.bookings.layers import BOOKINGS, OPERATORS_ONLY, bookings_params
 from mobility.layers.layer import Layer, place_params, time_params
 from mobility.locations.layers import DRIVERS, drivers_params
@@ -37,10 +38,15 @@ def _bookings(box: Bounds) -> dict[str, Any]:
     return bookings_params(None, [], None, None) | place_params(box) | time_params(None)
 
 
+def _areas(box: Bounds) -> dict[str, Any]:
+    return areas_params(None, box=box)
+
+
 CATALOG: dict[str, MapLayer] = {
     found.layer.name: found
     for found in (
         MapLayer(DRIVERS, _drivers, min_zoom=0, max_zoom=16, keep_s=5),
         MapLayer(BOOKINGS, _bookings, min_zoom=4, max_zoom=16, keep_s=5, hidden=OPERATORS_ONLY),
+        MapLayer(AREAS, _areas, min_zoom=0, max_zoom=16, keep_s=60),
     )
 }
