@@ -7,8 +7,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
+from geo.coordinates import bounds
 from geo.geocoding.geocoder import Misconfigured
-from mobility.places.backend import bias, geocoder
+from mobility.places.backend import geocoder
 
 
 @register()
@@ -62,7 +63,8 @@ def geocoder_can_be(**_: Any) -> list[CheckMessage]:
         return []
     try:
         geocoder()
-        bias()
+        if settings.GEOCODER_BOUNDS:
+            bounds(settings.GEOCODER_BOUNDS)
     except (Misconfigured, ValueError) as wrong:
         return [
             Error(

@@ -61,6 +61,7 @@ ANSWERS: dict[str, Answer] = {
     "offer_declined": Answer("You declined this ride.", 409),
     "offer_withdrawn": Answer("This request was withdrawn.", 409),
     "ride_cancelled": Answer("The ride was cancelled.", 409),
+    "outside_service_area": Answer("Nobody is picked up there.", 409),
     "too_far_from_pickup": Answer("You are not at the pickup yet.", 409),
     "too_early": Answer("It is too early for this.", 409),
     # limits and faults

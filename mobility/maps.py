@@ -21,6 +21,12 @@ MEDIA = forms.Media(
 )
 
 
+AREA_MEDIA = forms.Media(
+    js=["leaflet/leaflet.js", "leaflet/draw/leaflet.draw.js", "mobility/area_map.js", "mobility/place_map.js"],
+    css={"screen": ["leaflet/leaflet.css", "leaflet/draw/leaflet.draw.css", "mobility/place_map.css"]},
+)
+
+
 class Place(NamedTuple):
     """A point on the map; `kind` is pickup, dropoff or driver and decides its colour."""
 
@@ -73,3 +79,21 @@ class PlaceWidget(LeafletWidget):
         at = self.deserialize(value) if isinstance(value, str) else value
         places = [Place(from_point(at), "position", "driver")] if at else []
         return context | {"drawing": json.dumps(_drawing(places, line=False, editable=True))}
+
+
+class AreaWidget(forms.Widget):
+    """Polygons drawn on the map, or pasted as GeoJSON text; what was refused stays as it was drawn.
+
+    The value is that text: who reads it (a form field) checks it, and gives the stored shape as text again.
+    """
+
+    @property
+    def media(self) -> forms.Media:
+        """Leaflet, its drawing tools and our script."""
+        return AREA_MEDIA
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:  # noqa: ARG002
+        """The map and the text beneath it."""
+        drawing = json.dumps(_drawing([], line=False))
+        shown = {"name": name, "id": (attrs or {}).get("id", f"id_{name}"), "value": value or "", "drawing": drawing}
+        return render_to_string("mobility/admin/area_widget.html", shown)

@@ -1,5 +1,6 @@
 """Index of every table. The tables stand in their subjects' folders."""
 
+from mobility.areas.models import ServiceArea
 from mobility.bookings.models import Booking, RideEvent
 from mobility.commands.models import Command
 from mobility.demand.models import DemandHour, DemandMade
@@ -13,5 +14,5 @@ from mobility.trips.models import Trip
 __all__ = [
     "ApiKey", "Booking", "Command", "ConsideredDriver", "DemandHour", "DemandMade", "Driver", "DriverLocation",
     "GeocodeAnswer", "GeocoderTurn", "InboxEvent", "LocationKey", "Offer", "Place", "Position", "Presence", "RideEvent",
-    "SearchRound", "SocketTicket", "Trip", "User",
+    "SearchRound", "ServiceArea", "SocketTicket", "Trip", "User",
 ]  # fmt: skip

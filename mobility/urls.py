@@ -5,6 +5,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from mobility.areas.api import ServiceAreasView
 from mobility.bookings.api import BookingsView
 from mobility.demand.api import DemandView
 from mobility.dispatch.api import AssignView, BookingView, CancelView, CompleteView, ExplainView
@@ -44,6 +45,7 @@ urlpatterns = [
     path("api/v1/bookings/<int:pk>/complete/", CompleteView.as_view(), name="complete-booking"),
     path("api/v1/bookings/<int:pk>/explain/", ExplainView.as_view(), name="explain-booking"),
     path("api/v1/bookings/<int:pk>/track/", TrackView.as_view(), name="booking-track"),
+    path("api/v1/service-areas/", ServiceAreasView.as_view(), name="service-areas"),
     path("tiles/<str:layer>.json", TileJSONView.as_view(), name="tilejson"),
     path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.mvt", TileView.as_view(), name="tile"),
     path("tiles/<str:layer>/<int:z>/<int:x>/<int:y>.pbf", PbfView.as_view(), name="tile-pbf"),

@@ -77,7 +77,7 @@ def test_the_schema_describes_each_path_with_its_refusals(tmp_path):
         "/api/v1/drivers/", "/api/v1/drivers/{id}/", "/api/v1/drivers/{id}/history/",
         "/api/v1/drivers/me/locations/", "/api/v1/locations/", "/api/v1/me/", "/api/v1/track/",
         "/tiles/{layer}.json", "/tiles/{layer}/{z}/{x}/{y}.mvt",
-        "/api/v1/demand/", "/api/v1/geocode/", "/api/v1/geocode/reverse/",
+        "/api/v1/demand/", "/api/v1/geocode/", "/api/v1/geocode/reverse/", "/api/v1/service-areas/",
     }  # fmt: skip
     for path in schema["paths"].values():
         for operation in path.values():

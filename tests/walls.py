@@ -84,6 +84,14 @@ def _no_place(*cases: str) -> tuple[str, ...]:
     return _places(*(f"test_a_place_that_cannot_be_is_refused[{case}]" for case in cases))
 
 
+def _areas(*tests: str) -> tuple[str, ...]:
+    return _in("areas/test_area_guards", *tests)
+
+
+def _no_area(*cases: str) -> tuple[str, ...]:
+    return _areas(*(f"test_an_area_that_cannot_be_is_refused[{case}]" for case in cases))
+
+
 def _demand(*tests: str) -> tuple[str, ...]:
     return _in("demand/test_guards", *tests)
 
@@ -172,6 +180,9 @@ _TRIP_OF_RIDE = _trips(
     *(f"test_a_trip_begins_and_ends_with_its_ride[{column}]" for column in ("started_at", "ended_at")),
 )
 
+_AREA_STAYS = _areas(
+    "test_a_ride_keeps_its_area_and_radius[search_radius_m]", "test_a_ride_keeps_its_area_and_radius[service_area_id]"
+)
 _ADDRESS_STAYS = _in(
     "bookings/test_addresses",
     *(f"TestKept::test_an_address_stays_while_the_ride_does_not_move[{end}]" for end in ("pickup", "dropoff")),
@@ -212,6 +223,9 @@ CHECKS = {
             "pickup-booking_pickup_on_earth1",
             "pickup-booking_pickup_on_earth2",
             "pickup-booking_pickup_on_earth3",
+        ),
+        "booking_radius_is_sane": _areas(
+            *(f"test_a_ride_with_a_radius_that_cannot_be_is_refused[{radius}]" for radius in ("0.9", "200001", "'NaN'"))
         ),
         "booking_ride_id_is_plain": _no_booking(
             "ride_id-booking_ride_id_is_plain0", "ride_id-booking_ride_id_is_plain1"
@@ -311,6 +325,15 @@ CHECKS = {
         "place_importance_is_a_share": _no_place(*(f"importance-place_importance_is_a_share{n}" for n in range(3))),
         "place_on_earth": _no_place(*(f"position-place_on_earth{n}" for n in range(4))),
     },
+    "mobility_service_area": {
+        "service_area_has_a_name": _no_area("name-service_area_has_a_name"),
+        "service_area_is_not_empty": _no_area("area-service_area_is_not_empty"),
+        "service_area_is_valid": _no_area("area-service_area_is_valid0", "area-service_area_is_valid1"),
+        "service_area_on_earth": _no_area("area-service_area_on_earth0", "area-service_area_on_earth1"),
+        "service_area_radius_is_sane": _no_area(
+            *(f"matching_radius_m-service_area_radius_is_sane{n}" for n in range(3))
+        ),
+    },
     "mobility_position": {
         "position_on_earth": _no_past(
             "position-position_on_earth0", "position-position_on_earth1", "position-position_on_earth2"
@@ -404,6 +427,7 @@ UNIQUE = {
         "mobility_location_key_digest_key": _in("locations/test_doors", "test_two_keys_are_never_the_same")
     },
     "mobility_offer": {"offer_of_ride_and_driver": _BY_OTHERS_OFFER},
+    "mobility_service_area": {"mobility_service_area_name_key": _areas("test_a_name_stands_once")},
     "mobility_user": {
         "mobility_user_phone_key": _guards("test_two_users_never_share[phone]"),
         "mobility_user_username_key": _guards("test_two_users_never_share[username]"),
@@ -439,6 +463,7 @@ TRIGGERS = {
     "mobility_command": {"command_guard": (*_ANSWER_STAYS, *_ANSWER_KEPT)},
     "mobility_booking": {
         "booking_address": _ADDRESS_STAYS,
+        "booking_area": _AREA_STAYS,
         "booking_at_commit": (*_NO_LOG_ROW, *_STAYS_BUSY, *_OTHER_NAME, *_BOUND_IS_BUSY),
         "booking_binding": _BINDING,
         "booking_guard": (*_UNLISTED_MOVE, *_in("bookings/test_kept", f"{_KEPT}[delete-booking]")),
@@ -487,6 +512,7 @@ TRIGGERS = {
         ),
     },
     "mobility_position": {"position_version": _counted("position")},
+    "mobility_service_area": {"service_area_version": _counted("service_area")},
     "mobility_trip": {"trip_guard": _TRIP_OF_RIDE},
     "mobility_user": {"user_version": _counted("user")},
 }
@@ -501,6 +527,7 @@ RULES = {
         "driver_busy_while_bound": _BOUND_IS_BUSY,
     },
     "mobility_booking_address": {"booking_address_is_kept": _ADDRESS_STAYS},
+    "mobility_booking_area": {"booking_area_is_kept": _AREA_STAYS},
     "mobility_booking_binding": {"booking_move_is_logged": _BINDING},
     "mobility_booking_guard": {
         "booking_is_kept": _in("bookings/test_kept", f"{_KEPT}[delete-booking]"),

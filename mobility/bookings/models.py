@@ -8,6 +8,7 @@ from django.contrib.postgres.indexes import GistIndex
 from django.db.models import F, Func, Q
 from django.db.models.functions import Coalesce, Now
 
+from geo.params import MAX_RADIUS_M
 from mobility.bookings.states import BOUND, LIVE, TERMINAL, WITHOUT_DRIVER, ActorRole, EventName, Status
 from mobility.drivers.models import Driver, VehicleType
 
@@ -54,6 +55,10 @@ class Booking(models.Model):
     dropoff_address = models.CharField(max_length=300, blank=True)
     # How often a geocoder was asked for an address that the request left out: bookings/addresses.py.
     address_tries = models.SmallIntegerField(default=0, db_default=0, editable=False)
+    # What the service area said when the ride was asked for: the number is kept as it was, the area may be gone since.
+    service_area_id = models.BigIntegerField(null=True, editable=False)
+    # How far from the pickup drivers are asked, metres; None: the knob search_radius_m.
+    search_radius_m = models.FloatField(null=True, editable=False)
     vehicle_type = models.CharField(max_length=32, choices=VehicleType.choices, null=True)
     notes = models.CharField(max_length=500, blank=True)
 
@@ -119,6 +124,12 @@ class Booking(models.Model):
                 condition=Q(status=Status.PENDING),
                 name="booking_waiting",
             ),
+            # The largest radius of a waiting ride: how far such a driver must look.
+            models.Index(
+                "search_radius_m",
+                condition=Q(status=Status.PENDING, search_radius_m__isnull=False),
+                name="booking_waiting_radius",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="booking_status_is_known"),
@@ -152,6 +163,11 @@ class Booking(models.Model):
                 name="booking_fare_has_origin",
             ),
             # NaN is greater than every number in PostgreSQL, so an upper bound refuses it too.
+            models.CheckConstraint(
+                condition=Q(search_radius_m__isnull=True)
+                | Q(search_radius_m__gte=1, search_radius_m__lte=MAX_RADIUS_M),
+                name="booking_radius_is_sane",
+            ),
             models.CheckConstraint(
                 condition=Q(distance_m__gte=0, distance_m__lte=20_100_000), name="booking_distance_is_sane"
             ),

@@ -51,6 +51,17 @@ class RideRequest:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+class Reach(NamedTuple):
+    """What the place of a pickup says about its search: the service area it lies in, and how many metres away drivers
+    are asked; None where nothing is said."""
+
+    service_area_id: int | None = None
+    search_radius_m: float | None = None
+
+
+EVERYWHERE = Reach()
+
+
 class Actor(NamedTuple):
     """Who makes a move: a user's id (None for guests and the system) and the role they act in."""
 
@@ -87,7 +98,9 @@ def check_plausible(request: RideRequest) -> None:
         raise Refusal("invalid_field", f"fare_amount must be from 0 to {knobs().max_fare:.0f}.", field="fare_amount")
 
 
-def insert_booking(passenger_id: int | None, ride_id: str, request: RideRequest) -> NewRide | None:
+def insert_booking(
+    passenger_id: int | None, ride_id: str, request: RideRequest, reach: Reach = EVERYWHERE
+) -> NewRide | None:
     """A new pending booking with its first log row; None when it would be a second one (or the user is inactive).
 
     Part of a caller's transaction: dispatch decides in the same one who drives.
@@ -99,6 +112,7 @@ def insert_booking(passenger_id: int | None, ride_id: str, request: RideRequest)
             "passenger_id": passenger_id,
             "search_timeout_s": knobs().search_timeout_s,
             **_columns(request),
+            **reach._asdict(),
         },
     )
     if not made:
@@ -131,7 +145,7 @@ def _columns(request: RideRequest) -> dict[str, Any]:
     }
 
 
-def restart_search(booking: Booking, actor: Actor, request: RideRequest) -> int:
+def restart_search(booking: Booking, actor: Actor, request: RideRequest, reach: Reach = EVERYWHERE) -> int:
     """An unfulfilled ride is searched for again, with what the passenger asks for now; returns the new seq.
 
     The caller holds the booking's row lock.
@@ -143,7 +157,7 @@ def restart_search(booking: Booking, actor: Actor, request: RideRequest) -> int:
     }
     return move(
         booking, EventName.SEARCH_STARTED, Status.PENDING, actor,
-        unfulfilled_at=None, **search_times(), **columns, **place,
+        unfulfilled_at=None, **search_times(), **columns, **place, **reach._asdict(),
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ class Candidates(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What a ride looks for; `rounds` have been made already."""
+    """What a ride looks for; `rounds` have been made already. `radius_m` is its own, None for the knob's."""
 
     booking_id: int
     ride_id: str
@@ -48,6 +48,7 @@ class Search(NamedTuple):
     pickup: LatLon
     vehicle_type: str | None
     rounds: int = 0
+    radius_m: float | None = None
 
 
 class IdleDriver(NamedTuple):
@@ -104,6 +105,7 @@ def params_of(search: Search) -> dict[str, Any]:
         booking_id=search.booking_id,
         passenger_id=search.passenger_id,
         vehicle_type=search.vehicle_type,
+        radius_m=search.radius_m,
     )
 
 
@@ -169,7 +171,7 @@ def idle_driver(driver_id: int) -> IdleDriver | None:
 
 
 def waiting_near(driver: IdleDriver) -> list[WaitingRide]:
-    """The waiting rides within the radius that this driver may be asked for, nearest first."""
+    """The waiting rides, each within its own radius, that this driver may be asked for, nearest first."""
     params = search_params(driver.at, vehicle_type=driver.vehicle_type) | {
         "driver_id": driver.driver_id,
         "user_id": driver.user_id,

@@ -34,8 +34,9 @@ class RoundResult(NamedTuple):
 def search_of(ride: Any) -> Search:
     """A row of lock_ride.sql as a search."""
     return Search(
-        ride.id, ride.ride_id, ride.passenger_id, LatLon(ride.latitude, ride.longitude), ride.vehicle_type, ride.rounds
-    )
+        ride.id, ride.ride_id, ride.passenger_id, LatLon(ride.latitude, ride.longitude), ride.vehicle_type, ride.rounds,
+        ride.search_radius_m,
+    )  # fmt: skip
 
 
 def next_round(search: Search) -> RoundResult:

@@ -10,9 +10,10 @@ from django.db.models.functions import Now
 
 from geo.coordinates import lat_lon
 from mobility import events
+from mobility.areas.queries import Area, area_of
 from mobility.bookings import services as bookings
 from mobility.bookings.models import Booking
-from mobility.bookings.services import Actor, RideRequest
+from mobility.bookings.services import Actor, Reach, RideRequest
 from mobility.bookings.states import LIVE, TERMINAL, ActorRole, EventName, Status, allowed_commands
 from mobility.conf import knobs
 from mobility.dispatch.driving import free_driver, release_driver, tell_its_driver
@@ -48,16 +49,21 @@ def find_driver(
     """Make the booking (once) and ask the nearest drivers, bind one who takes rides by themselves, or find that nobody
     is to be had; all in one commit.
 
-    Repeating it gives the present state and never a second booking. With `may_search` false (the caller's budget is
-    spent) only such a repeat is answered. Refusals: `ride_over`, `ride_conflict`, `live_ride_exists` (naming the other
-    ride), `account_inactive`, `implausible_distance`, `too_many_searches`.
+    A pickup outside every active service area is refused before anything is written; the area it lies in says how far
+    away drivers are asked. Repeating it gives the present state and never a second booking. With `may_search` false
+    (the caller's budget is spent) only such a repeat is answered. Refusals: `ride_over`, `ride_conflict`,
+    `live_ride_exists` (naming the other ride), `account_inactive`, `implausible_distance`, `outside_service_area`,
+    `too_many_searches`.
     """
     bookings.check_plausible(request)
-    new = bookings.insert_booking(passenger_id, ride_id, request)
+    area = area_of(request.pickup)
+    reach = Reach(area.area_id, area.radius_m)
+    new = bookings.insert_booking(passenger_id, ride_id, request, reach) if area.served else None
     if new is not None:
         _require_budget(may_search)
-        return _search(Search(new.id, ride_id, passenger_id, request.pickup, request.vehicle_type), seq=1)
-    booking = _existing(passenger_id, ride_id)
+        search = Search(new.id, ride_id, passenger_id, request.pickup, request.vehicle_type, radius_m=area.radius_m)
+        return _search(search, seq=1)
+    booking = _existing(passenger_id, ride_id, area)
     if booking.status in TERMINAL:
         raise Refusal("ride_over", status=booking.status)
     if booking.status != Status.UNFULFILLED:
@@ -65,10 +71,12 @@ def find_driver(
             raise Refusal("ride_conflict", status=booking.status)
         return SearchOutcome(booking.pk, booking.seq, booking.status, new_search=False)
     _require_budget(may_search)
-    seq = bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request)
-    return _search(
-        Search(booking.pk, ride_id, passenger_id, request.pickup, request.vehicle_type, booking.rounds), seq=seq
+    _require_served(area)
+    seq = bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request, reach)
+    search = Search(
+        booking.pk, ride_id, passenger_id, request.pickup, request.vehicle_type, booking.rounds, area.radius_m
     )
+    return _search(search, seq=seq)
 
 
 def _require_budget(may_search: bool) -> None:
@@ -76,15 +84,28 @@ def _require_budget(may_search: bool) -> None:
         raise Refusal("too_many_searches")
 
 
-def _existing(passenger_id: int | None, ride_id: str) -> Booking:
+def _require_served(area: Area) -> None:
+    if area.served:
+        return
+    away_km = max(0.1, (area.distance_m or 0.0) / 1000)
+    raise Refusal(
+        "outside_service_area",
+        f"Nobody is picked up there. The nearest area is {area.nearest}, {away_km:.1f} km away.",
+        area=area.nearest, distance_m=round(area.distance_m or 0.0),
+    )  # fmt: skip
+
+
+def _existing(passenger_id: int | None, ride_id: str, area: Area) -> Booking:
     """The booking that stands in the way of a new one, locked, or the refusal that says why there is none."""
     mine = _open_guest_rides() if passenger_id is None else Booking.objects.filter(passenger_id=passenger_id)
     booking = mine.filter(ride_id=ride_id).select_for_update(of=("self",), no_key=True).first()
     if passenger_id is not None and (booking is None or booking.status == Status.UNFULFILLED):
         _refuse_second_live_ride(passenger_id)
     if booking is None:
-        # What stood in the way ended this very moment, or the account is closed.
+        # What stood in the way ended this very moment, or the account is closed, or there was nothing but the place.
         active = passenger_id is None or User.objects.filter(pk=passenger_id, is_active=True).exists()
+        if active:
+            _require_served(area)
         raise Refusal("try_again" if active else "account_inactive")
     return booking
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from geo.coordinates import Bounds, bounds
 from geo.geocoding.geocoder import Misconfigured
 from geo.geocoding.services import PUBLIC_NOMINATIM, GeopyGeocoder
+from mobility.areas.queries import served_bounds
 from mobility.places import gazetteer
 from mobility.places.gazetteer import Gazetteer
 
@@ -49,5 +50,6 @@ def _check_rate() -> None:
 
 
 def bias() -> Bounds | None:
-    """The box whose places come first, None for nowhere in particular."""
-    return bounds(settings.GEOCODER_BOUNDS) if settings.GEOCODER_BOUNDS else None
+    """The box whose places come first: what is set, else the one around the service areas; None for nowhere in
+    particular."""
+    return bounds(settings.GEOCODER_BOUNDS) if settings.GEOCODER_BOUNDS else served_bounds()

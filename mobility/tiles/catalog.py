@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from geo.coordinates import Bounds
 from geo.params import Interval
+from mobility.areas.layers import AREAS, areas_params
 from mobility.bookings.layers import BOOKINGS, OPERATORS_ONLY, bookings_params
 from mobility.demand.layers import COARSE_SIZE_M, DEMAND, demand_params
 from mobility.layers.layer import Layer, place_params, time_params
@@ -58,6 +59,10 @@ def _bookings(box: Bounds, _coarse: bool) -> dict[str, Any]:
     return bookings_params(None, [], None, None) | place_params(box) | time_params(None)
 
 
+def _areas(box: Bounds, coarse: bool) -> dict[str, Any]:
+    return areas_params(True if coarse else None, box=box)
+
+
 def _demand(box: Bounds, coarse: bool) -> dict[str, Any]:
     hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     return demand_params(COARSE_SIZE_M, Interval(hour, hour), box=box, suppress=coarse)
@@ -67,7 +72,8 @@ CATALOG: dict[str, MapLayer] = {
     found.layer.name: found
     for found in (
         MapLayer(DRIVERS, Scope.DRIVERS, _drivers, min_zoom=0, max_zoom=16, keep_s=5),
-        MapLayer(DEMAND, Scope.DEMAND, _demand, min_zoom=6, max_zoom=14, keep_s=60),
         MapLayer(BOOKINGS, Scope.BOOKINGS, _bookings, min_zoom=4, max_zoom=16, keep_s=5, hidden=OPERATORS_ONLY),
+        MapLayer(AREAS, Scope.AREAS, _areas, min_zoom=0, max_zoom=16, keep_s=60),
+        MapLayer(DEMAND, Scope.DEMAND, _demand, min_zoom=6, max_zoom=14, keep_s=60),
     )
 }

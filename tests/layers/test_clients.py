@@ -8,11 +8,14 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from geojson_pydantic import FeatureCollection, LineString, MultiLineString, Point
+from django.contrib.gis.geos import MultiPolygon as Polygons
+from django.contrib.gis.geos import Polygon
+from geojson_pydantic import FeatureCollection, LineString, MultiLineString, MultiPolygon, Point
 
 from geo.coordinates import lat_lon
 from mobility.locations.fixes import Fix
 from mobility.locations.ingest import write_fixes
+from mobility.models import ServiceArea
 from tests.rest import token_of
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -21,6 +24,7 @@ COLLECTIONS = {
     "drivers/?bbox=-180,-90,180,90": (Point, 3),
     "bookings/": (LineString | MultiLineString, 2),
     "drivers/{driver}/history/": (Point, 2),
+    "service-areas/": (MultiPolygon, 2),
 }  # fmt: skip
 
 
@@ -31,6 +35,11 @@ def city(make_driver, make_user, ride):
     make_driver(-17, 179.99), make_driver(-17, -179.99), make_driver(None, None)
     ride()
     ride(pickup=lat_lon(-17.0, 179.9), dropoff=lat_lon(-17.0, -179.9), distance_km=None)
+    for name, boxes in {
+        "Jozi": [(28, -27, 29, -26)],
+        "Fiji and around": [(179, -18, 180, -16), (-180, -18, -179, -16)],
+    }.items():
+        ServiceArea.objects.create(name=name, area=Polygons([Polygon.from_bbox(box) for box in boxes], srid=4326))
     now = datetime.now(UTC).timestamp()
     write_fixes([fix(driver.pk, now - 20, 0), fix(driver.pk, now - 10, 0.001)])
     return driver.pk, token_of(make_user(roles=["operator"]))

@@ -24,10 +24,12 @@ PATHS = {
     "drivers/{driver}/history/": Scope.HISTORY,
     "bookings/": Scope.BOOKINGS,
     "demand/": Scope.DEMAND,
+    "service-areas/": Scope.AREAS,
     "/tiles/drivers.json": Scope.DRIVERS,
     "/tiles/drivers/0/0/0.mvt": Scope.DRIVERS,
     "/tiles/bookings/4/9/9.mvt": Scope.BOOKINGS,
     "/tiles/demand/6/36/36.mvt": Scope.DEMAND,
+    "/tiles/areas/6/36/36.mvt": Scope.AREAS,
 }
 
 

@@ -79,7 +79,7 @@ def test_every_file_it_names_is_there(page):
 
 
 def test_layers_are_told_apart_and_make_sense():
-    assert list(CATALOG) == ["drivers", "demand", "bookings"]
+    assert list(CATALOG) == ["drivers", "bookings", "areas", "demand"]
     for layer in CATALOG.values():
         assert 0 <= layer.min_zoom < layer.max_zoom <= 22
         assert layer.layer.geometry in {"point", "line", "polygon"}

@@ -6,10 +6,11 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
+from mobility.areas.layers import AREAS
 from mobility.bookings.layers import BOOKINGS
 from mobility.layers.versions import etag
 from mobility.locations.layers import DRIVERS, HISTORY
-from mobility.models import Booking, Driver, DriverLocation, User
+from mobility.models import Booking, Driver, DriverLocation, ServiceArea, User
 from tests.rest import token_of
 
 JOHANNESBURG = (-26.2041, 28.0473)
@@ -108,7 +109,7 @@ class TestWhileTransactionsAreUnderWay:
 
 @pytest.mark.django_db
 class TestWhatCounts:
-    @pytest.mark.parametrize("what", ["driver", "user", "driver_location", "position", "booking"])
+    @pytest.mark.parametrize("what", ["driver", "user", "driver_location", "position", "booking", "service_area"])
     def test_every_change_a_layer_shows(self, make_driver, ride, what):
         driver = make_driver(*JOHANNESBURG)
         booking = ride()
@@ -117,6 +118,7 @@ class TestWhatCounts:
             "user": (BOOKINGS, lambda: User.objects.filter(pk=driver.user_id).update(first_name="New")),
             "driver_location": (DRIVERS, lambda: DriverLocation.objects.filter(pk=driver.pk).update(speed=3)),
             "position": (HISTORY, lambda: told(driver)),
+            "service_area": (AREAS, lambda: ServiceArea.objects.filter(name="a").update(active=False)),
             "booking": (BOOKINGS, lambda: Booking.objects.filter(pk=booking.pk).update(attention_since=None)),
         }[what]
         before = version_of(layer)

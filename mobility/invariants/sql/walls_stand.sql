@@ -3,7 +3,7 @@ SELECT 'trigger ' || tgname || ' is disabled' AS wall FROM pg_trigger
 WHERE tgrelid::regclass::text LIKE 'mobility\_%%' AND tgenabled = 'D'
 UNION ALL
 SELECT 'missing: ' || name FROM unnest(ARRAY[
-    'booking_address', 'booking_at_commit', 'booking_binding', 'booking_guard', 'booking_offers_at_commit', 'command_guard',
+    'booking_address', 'booking_area', 'booking_at_commit', 'booking_binding', 'booking_guard', 'booking_offers_at_commit', 'command_guard',
     'driver_at_commit',
     'api_key_guard',
     'driver_offers_at_commit', 'driver_to_location', 'driver_user_is_fixed', 'inbox_counter',
@@ -11,7 +11,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'location_from_driver',
     'location_keeps_its_driver', 'location_newest_wins', 'offer_at_commit', 'offer_guard',
     'ride_event_at_commit', 'ride_event_guard', 'trip_guard', 'booking_version', 'driver_version',
-    'driver_location_version', 'position_version', 'user_version'
+    'driver_location_version', 'position_version', 'user_version', 'service_area_version'
 ]) name
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL
@@ -22,7 +22,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_driver_phone_key', 'mobility_driver_user_id_key', 'mobility_driver_vehicle_registration_key',
     'mobility_location_key_digest_key', 'mobility_trip_pkey', 'mobility_geocode_answer_pkey',
     'mobility_geocoder_turn_pkey', 'place_once_per_source',
-    'mobility_demand_hour_pkey', 'mobility_demand_made_pkey',
+    'mobility_demand_hour_pkey', 'mobility_demand_made_pkey', 'mobility_service_area_name_key',
     'mobility_api_key_digest_key',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
     'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
@@ -56,7 +56,9 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_ride_event_seq_check', 'ride_event_seq_from_1',
     'command_id_is_plain', 'considered_verdict_is_known', 'mobility_search_considered_round_check',
     'mobility_search_round_round_check', 'user_phone_is_e164', 'user_roles_are_known',
-    'trip_positions_have_times',
+    'trip_positions_have_times', 'booking_radius_is_sane',
+    'service_area_has_a_name', 'service_area_is_not_empty', 'service_area_is_valid', 'service_area_on_earth',
+    'service_area_radius_is_sane',
     'place_has_a_name', 'place_importance_is_a_share', 'place_on_earth',
     'demand_cell_has_number', 'demand_counts_are_sane', 'demand_hour_is_whole', 'demand_made_hour_is_whole',
     'demand_size_is_offered',

@@ -127,6 +127,8 @@
     /* A map in a collapsed fieldset has no size until it is opened. */
     new ResizeObserver(function () { map.invalidateSize(); }).observe(element);
     element.dataset.mapReady = "yes";
+    /* Who puts more on it (area_map.js) hears of it. */
+    element.dispatchEvent(new CustomEvent("place-map-ready", { bubbles: true, detail: { map: map } }));
   }
 
   function drawAll() {
