@@ -1,5 +1,6 @@
 """The operators' map and the API's docs in a real browser that reaches nothing but this server."""
 
+import json
 import re
 import shutil
 
@@ -10,7 +11,7 @@ from mobility.bookings.services import SYSTEM
 from mobility.dispatch.driving import start_ride
 from mobility.dispatch.services import find_driver
 from mobility.locations.seeds import DEMO_PASSWORD
-from mobility.models import Booking, DriverLocation
+from mobility.models import Booking, DriverLocation, ServiceArea
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("committed_db")]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -176,3 +177,42 @@ def test_the_docs_and_pages_need_no_network(browse):
         watched.open("/")
 
     assert browse(visit) == []
+
+
+def test_an_area_is_drawn_on_the_map_and_a_bow_tie_stays_on_it(browse, operator):
+    """Corner by corner, as a person does; the second time across itself."""
+    seen = {}
+
+    def draw(page, corners):
+        chart = page.locator(".area-map[data-map-ready]")
+        chart.scroll_into_view_if_needed()
+        page.click(".leaflet-draw-draw-polygon")
+        box = chart.bounding_box()
+        for x, y in [*corners, corners[0]]:
+            page.mouse.move(box["x"] + x, box["y"] + y)
+            page.mouse.click(box["x"] + x, box["y"] + y)
+
+    def visit(watched: Watched) -> None:
+        log_in(watched)
+        page = watched.open("/admin/mobility/servicearea/add/")
+        page.fill("#id_name", "Drawn")
+        draw(page, [(200, 100), (500, 300), (500, 100), (200, 300)])
+        expect(page.locator(".area-count")).to_have_text("1 polygon.")
+        page.click("input[name=_save]")
+        expect(page.locator(".errorlist")).to_contain_text("self-intersection at")
+        expect(page.locator(".area-map path.leaflet-interactive")).to_have_count(1)
+        seen["tie"] = json.loads(page.locator(".area-value").input_value())
+        page.click(".leaflet-draw-edit-remove")
+        page.locator(".area-map path.leaflet-interactive").click(position={"x": 20, "y": 100}, force=True)
+        page.locator(".leaflet-draw-actions a", has_text="Save").click()
+        expect(page.locator(".area-count")).to_contain_text("Nothing is drawn yet")
+        draw(page, [(200, 100), (500, 100), (500, 300), (200, 300)])
+        page.click("input[name=_save]")
+        expect(page.locator(".messagelist .success")).to_contain_text("Drawn")
+        page.click("text=Drawn >> nth=-1")
+        expect(page.locator(".area-map path.leaflet-interactive")).to_have_count(1)
+
+    assert browse(visit) == []
+    area = ServiceArea.objects.get()
+    assert len(seen["tie"]["coordinates"][0][0]) == 5
+    assert (area.area.num_geom, area.area.num_coords) == (1, 5)
