@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.gis.geos import GEOSGeometry
+from django.contrib.gis.geos import GEOSGeometry, MultiPolygon
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -40,7 +40,7 @@ class AreaField(forms.Field):
 
     def prepare_value(self, value: Any) -> Any:
         """What is stored as text, and text as it was sent."""
-        if isinstance(value, GEOSGeometry):
+        if isinstance(value, MultiPolygon):
             return json.dumps({"type": "MultiPolygon", "coordinates": value.coords})
         return value
 
