@@ -147,18 +147,22 @@ class TileView(PersonalView):
         },
     )  # fmt: skip
     def get(self, request: Request, layer: str, z: int, x: int, y: int) -> HttpResponseBase:
-        """The features in a square of web mercator, in a layer of the same name. A tile with more features than the
-        service's limit has the first of them and the header `X-Truncated-At`."""
+        """The features in a square of web mercator, in a layer of the same name: of rides those of the last day, of
+        demand the last hour that is over. A tile with more features than the service's limit has the first of them
+        and the header `X-Truncated-At`."""
         query_of(request)
         found, tile = _known(layer), Tile(z, x, y)
         if not tile.exists or not found.min_zoom <= z <= found.max_zoom:
             raise Refusal("not_found", f"There are tiles of {layer} for zooms {found.min_zoom} to {found.max_zoom}.")
         gzipped = accepts_gzip(request)
         key = is_key(request)
-        tag = etag(found.layer, tile, ",".join(found.fields), gzipped, key)
+        wanted = found.in_box(bounds_of(tile), key)
+        tag = etag(
+            found.layer, tile, ",".join(found.fields), gzipped, key, wanted.get("begin"), wanted.get("end")
+        )  # fmt: skip
         answer: HttpResponseBase | None = get_conditional_response(request._request, etag=tag)
         if answer is None:
-            answer = _drawn(found, tile, gzipped=gzipped, coarse=key)
+            answer = _drawn(found, tile, wanted, gzipped=gzipped)
         answer["ETag"] = tag
         answer["Cache-Control"] = f"private, max-age={found.keep_s}"
         patch_vary_headers(answer, ["Accept-Encoding", "Authorization", "Cookie"])
@@ -178,9 +182,9 @@ class PbfView(TileView):
     """The same under the other name that tiles go by."""
 
 
-def _drawn(found: MapLayer, tile: Tile, *, gzipped: bool, coarse: bool) -> HttpResponse:
+def _drawn(found: MapLayer, tile: Tile, wanted: dict[str, Any], *, gzipped: bool) -> HttpResponse:
     limit = knobs().tile_features
-    drawn = rendered_tile(found.layer, found.in_box(bounds_of(tile), coarse), found.fields, tile, limit)
+    drawn = rendered_tile(found.layer, wanted, found.fields, tile, limit)
     if not drawn.data:
         return HttpResponse(status=204)
     answer = coded(drawn.data, MVT, gzipped=gzipped)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -56,7 +56,9 @@ def _drivers(box: Bounds, _coarse: bool) -> dict[str, Any]:
 
 
 def _bookings(box: Bounds, _coarse: bool) -> dict[str, Any]:
-    return bookings_params(None, [], None, None) | place_params(box) | time_params(None)
+    """Of the last day: years of them at once say nothing, and cost half a second a tile."""
+    lately = Interval(_hour() - timedelta(days=1), None)
+    return bookings_params(None, [], None, None) | place_params(box) | time_params(lately)
 
 
 def _areas(box: Bounds, coarse: bool) -> dict[str, Any]:
@@ -64,8 +66,13 @@ def _areas(box: Bounds, coarse: bool) -> dict[str, Any]:
 
 
 def _demand(box: Bounds, coarse: bool) -> dict[str, Any]:
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    """Of the last hour that is over."""
+    hour = _hour() - timedelta(hours=1)
     return demand_params(COARSE_SIZE_M, Interval(hour, hour), box=box, suppress=coarse)
+
+
+def _hour() -> datetime:
+    return timezone.now().replace(minute=0, second=0, microsecond=0)
 
 
 CATALOG: dict[str, MapLayer] = {

@@ -3,9 +3,11 @@
 import gzip
 import json
 import math
+from datetime import timedelta
 
 import mapbox_vector_tile
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +105,16 @@ class TestTiles:
         for x, y in feature["geometry"]["coordinates"]:
             assert -BUFFER <= x <= EXTENT + BUFFER
             assert -BUFFER <= y <= EXTENT + BUFFER
+
+    def test_rides_of_long_ago_are_not_drawn(self, ask, ride, monkeypatch):
+        ride()
+        path = f"/tiles/bookings/{tile_at(-26.1541, 28.0973, 13)}.mvt"
+        today = ask(path)
+        assert today.status_code == 200
+        later = timezone.now() + timedelta(hours=26)
+        monkeypatch.setattr("mobility.tiles.catalog.timezone.now", lambda: later)
+        tomorrow = ask(path, **{"If-None-Match": today["ETag"]})
+        assert tomorrow.status_code == 204
 
     def test_poles_and_the_antimeridian(self, ask, make_driver, ride):
         east, west = make_driver(-17, 179.99), make_driver(-17, -179.99)
