@@ -28,7 +28,11 @@ def _knob(default: Any, what: str, *, demo: Any = None, low: float = 0) -> Any:
 class Knobs:
     """Every product setting. Build with `read_knobs`; the running service asks `knobs()`."""
 
-    search_radius_m: float = _knob(10_000.0, "Drivers farther than this from the pickup are never matched.", low=1)
+    search_radius_m: float = _knob(
+        10_000.0,
+        "Drivers farther than this from the pickup are never matched, unless a service area has its own radius.",
+        low=1,
+    )
     candidate_count: int = _knob(5, "How many of the nearest drivers are asked at once for a ride.", low=1)
     strategy: str = _knob(
         "balanced",

@@ -81,6 +81,14 @@ class PlaceWidget(LeafletWidget):
         return context | {"drawing": json.dumps(_drawing(places, line=False, editable=True))}
 
 
+def area_map(geojson: str, *, name: str = "", html_id: str = "", readonly: bool = True) -> SafeString:
+    """A map of the polygons in a GeoJSON text, to draw on or only to look at."""
+    shown = {"name": name, "id": html_id, "value": geojson, "readonly": readonly}
+    return render_to_string(
+        "mobility/admin/area_widget.html", shown | {"drawing": json.dumps(_drawing([], line=False))}
+    )
+
+
 class AreaWidget(forms.Widget):
     """Polygons drawn on the map, or pasted as GeoJSON text; what was refused stays as it was drawn.
 
@@ -94,6 +102,4 @@ class AreaWidget(forms.Widget):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:  # noqa: ARG002
         """The map and the text beneath it."""
-        drawing = json.dumps(_drawing([], line=False))
-        shown = {"name": name, "id": (attrs or {}).get("id", f"id_{name}"), "value": value or "", "drawing": drawing}
-        return render_to_string("mobility/admin/area_widget.html", shown)
+        return area_map(value or "", name=name, html_id=(attrs or {}).get("id", f"id_{name}"), readonly=False)

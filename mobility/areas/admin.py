@@ -5,20 +5,25 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.gis.geos import GEOSGeometry, MultiPolygon
+from django.contrib.gis.geos import GEOSGeometry
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
 from geo.params import MAX_RADIUS_M
 from mobility.areas.geojson import BadShape, parsed, polygons_of
 from mobility.areas.models import ServiceArea
 from mobility.areas.services import checked_shape
-from mobility.maps import AREA_MEDIA, AreaWidget
+from mobility.maps import AREA_MEDIA, AreaWidget, area_map
 from mobility.people.admin import NamelessCheckbox
 from mobility.people.admin_site import site
 
 LONGEST_TEXT = 5_000_000
+
+
+def _as_text(area: Any) -> str:
+    return json.dumps({"type": "MultiPolygon", "coordinates": area.coords})
 
 
 class AreaField(forms.Field):
@@ -40,9 +45,7 @@ class AreaField(forms.Field):
 
     def prepare_value(self, value: Any) -> Any:
         """What is stored as text, and text as it was sent."""
-        if isinstance(value, MultiPolygon):
-            return json.dumps({"type": "MultiPolygon", "coordinates": value.coords})
-        return value
+        return _as_text(value) if isinstance(value, GEOSGeometry) else value
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Whether another text came than was sent."""
@@ -72,8 +75,18 @@ class ServiceAreaAdmin(NamelessCheckbox):
     list_filter = ("active",)
     search_fields = ("name",)
     ordering = ("name",)
-    fields = ("name", "active", "matching_radius_m", "area", "created_at", "updated_at")
-    readonly_fields = ("created_at", "updated_at")
+    readonly_fields = ("on_map", "created_at", "updated_at")
+
+    def get_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
+        """The map to draw on, or the map to look at; times once there are any."""
+        may_draw = self.has_add_permission(request) if obj is None else self.has_change_permission(request, obj)
+        shown = ("name", "active", "matching_radius_m", "area" if may_draw else "on_map")
+        return shown if obj is None else (*shown, "created_at", "updated_at")
+
+    @admin.display(description="area")
+    def on_map(self, area: ServiceArea) -> SafeString:
+        """The area on a map."""
+        return area_map(_as_text(area.area))
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Lists do not need the shapes."""

@@ -60,6 +60,12 @@ def test_the_page_shows_what_is_stored(pages, make_area):
     assert not re.findall(r"<script(?![^>]*\bsrc=)[^>]*>\s*\S", re.sub(r"<script[^>]*json[^>]*>.*?</script>", "", page))
 
 
+def test_a_new_area_has_no_times_yet(pages):
+    page = pages.get(ADD).content.decode()
+    assert "field-area" in page
+    assert "DatabaseDefault" not in page
+
+
 def test_a_bow_tie_is_refused_with_the_place_and_stays_drawn(pages):
     response = pages.post(ADD, {"name": "Tie", "active": "on", "area": drawn(BOW_TIE)})
     assert errors(response) == [
@@ -106,6 +112,8 @@ def test_who_may_only_look_gets_a_map_and_changes_nothing(make_user, make_area):
     user.user_permissions.add(Permission.objects.get(codename="view_servicearea"))
     area, client = make_area("Jozi", (28.0, -26.3, 28.2, -26.1)), Client()
     client.force_login(user)
-    assert client.get(change(area)).status_code == 200
+    page = client.get(change(area)).content.decode()
+    assert re.search(r'<textarea name=""[^>]* readonly>{&quot;type&quot;: &quot;MultiPolygon', page)
+    assert "mobility/area_map.js" in page
     assert client.post(change(area), {"name": "Mine", "area": drawn(SQUARE)}).status_code == 403
     assert ServiceArea.objects.get().name == "Jozi"

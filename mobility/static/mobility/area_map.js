@@ -31,7 +31,7 @@ document.addEventListener("place-map-ready", function (event) {
 
   function say() {
     const many = drawn.getLayers().length;
-    count.textContent = many === 0 ? "Nothing is drawn yet: choose the polygon at the left of the map."
+    count.textContent = many === 0 ? "Nothing is drawn yet: choose the polygon at the right of the map."
       : many === 1 ? "1 polygon." : many + " polygons, together one area.";
   }
 
@@ -52,15 +52,17 @@ document.addEventListener("place-map-ready", function (event) {
     }
     try {
       polygons.forEach(function (rings) { drawn.addLayer(L.polygon(rings, style)); });
-      if (drawn.getLayers().length) { map.fitBounds(drawn.getBounds(), { padding: [40, 40], maxZoom: 15 }); }
+      if (drawn.getLayers().length) { map.fitBounds(drawn.getBounds(), { padding: [40, 40], maxZoom: 15, animate: false }); }
       say();
     } catch (error) {
       count.textContent = "The text is no GeoJSON that can be drawn.";
     }
   }
 
+  read();
+  if (value.readOnly) { return; }
   map.addControl(new L.Control.Draw({
-    position: "topleft",
+    position: "topright",
     draw: {
       polygon: { shapeOptions: style, allowIntersection: true },
       rectangle: { shapeOptions: style, showArea: false },
@@ -72,5 +74,4 @@ document.addEventListener("place-map-ready", function (event) {
   map.on(L.Draw.Event.EDITED, write);
   map.on(L.Draw.Event.DELETED, write);
   value.addEventListener("change", read);
-  read();
 });
