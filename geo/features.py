@@ -9,37 +9,74 @@ from typing import Literal, NamedTuple
 
 from geo.geojson import DECIMALS
 
-Kind = Literal["integer", "number", "boolean", "text", "time", "json"]
+Kind = Literal["integer", "number", "boolean", "text", "word", "time", "json"]
 
 
 class Field(NamedTuple):
-    """A property of a layer: the name of its column, what kind of value, and what it tells in a sentence."""
+    """A property of a layer: the name of its column, what kind of value, and what it tells in a sentence.
+
+    A `word` is text that a constraint holds to letters, digits and the like, so that nothing in it is ever escaped;
+    `null` says whether there may be none.
+    """
 
     name: str
     kind: Kind
     about: str
+    null: bool = True
 
 
-# A column as the text of a JSON value. What is null here becomes null in JSON.
+# A column as the text of a JSON value. Every `||` of the expression costs each row some hundred nanoseconds, so what
+# need not be put together is not: tests/bench/maps.py.
 _JSON: dict[Kind, str] = {
     "integer": "s.{0}::text",
     "number": "s.{0}::text",
     "boolean": "s.{0}::text",
     "text": "to_json(s.{0})::text",
-    # to_json writes a timestamptz as "2026-01-01T08:00:00.5+00:00" where the session's time zone is UTC, which ours
-    # always is.
+    "word": "'\"' || s.{0} || '\"'",
+    # to_json writes a timestamptz as "2026-01-01T08:00:00.5+00:00" where the session's time zone is UTC, as ours is.
     "time": "left(to_json(s.{0})::text, -7) || 'Z\"'",
     "json": "s.{0}::text",
 }
 
 
 def feature(fields: Iterable[Field], *, areas: bool = False) -> str:
-    """The SQL expression of a row `s` of a source as the text of a Feature; `areas`: exteriors go counter-clockwise
-    then."""
+    """The SQL expression of a row `s` of a source as the text of a Feature; with `areas`, exteriors are
+    counter-clockwise. It alternates between constants and values, as few of both as can be.
+    """
     geometry = "ST_ForcePolygonCCW(s.geom)" if areas else "s.geom"
-    properties = " || ',".join(f"\"{f.name}\":' || coalesce({_JSON[f.kind].format(f.name)}, 'null')" for f in fields)
-    opening = f"',\"properties\":{{{properties} || '}}}}'" if properties else "',\"properties\":{}}'"
-    return (
-        '\'{"type":"Feature","id":\' || s.id'
-        f" || ',\"geometry\":' || coalesce(ST_AsGeoJSON({geometry}, {DECIMALS}), 'null') || {opening}"
-    )
+    parts = [
+        '\'{"type":"Feature","id":\'',
+        "s.id",
+        "',\"geometry\":'",
+        f"coalesce(ST_AsGeoJSON({geometry}, {DECIMALS}), 'null')",
+        "',\"properties\":{'",
+    ]
+    for number, field in enumerate(fields):
+        parts += _member(f'{"," if number else ""}"{field.name}":', field)
+    return " || ".join(_joined([*parts, "'}}'"]))
+
+
+def _member(key: str, field: Field) -> list[str]:
+    value = _JSON[field.kind].format(field.name)
+    if field.null:
+        return [f"'{key}'", f"coalesce({value}, 'null')"]
+    if field.kind == "boolean":
+        return [f"CASE WHEN s.{field.name} THEN '{key}true' ELSE '{key}false' END"]
+    if field.kind == "word":
+        return [f"'{key}\"'", f"s.{field.name}", "'\"'"]
+    return [f"'{key}'", value]
+
+
+def _joined(parts: Iterable[str]) -> list[str]:
+    """The parts with neighbouring constants as one."""
+    joined: list[str] = []
+    for part in parts:
+        if joined and _is_constant(part) and _is_constant(joined[-1]):
+            joined[-1] = joined[-1][:-1] + part[1:]
+        else:
+            joined.append(part)
+    return joined
+
+
+def _is_constant(part: str) -> bool:
+    return part.startswith("'") and part.endswith("'")

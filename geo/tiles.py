@@ -48,6 +48,7 @@ _VALUE: dict[Kind, str] = {
     "number": "s.{0}::float8",
     "boolean": "s.{0}::boolean",
     "text": "s.{0}::text",
+    "word": "s.{0}::text",
     "time": "substr(left(to_json(s.{0})::text, -7), 2) || 'Z'",
     "json": "s.{0}::text",
 }

@@ -14,8 +14,8 @@ BOOKINGS = Layer(
     geometry="line",
     source="bookings/sql/bookings_layer",
     fields=(
-        Field("ride_id", "text", "The passenger's own name for the ride."),
-        Field("status", "text", "Where the ride stands."),
+        Field("ride_id", "word", "The passenger's own name for the ride.", null=False),
+        Field("status", "word", "Where the ride stands.", null=False),
         Field("seq", "integer", "The number of the newest row in its log."),
         Field("passenger_phone", "text", "Masked."),
         Field("driver", "json", "Who drives, or null."),

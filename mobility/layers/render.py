@@ -23,22 +23,17 @@ class RenderedPage(NamedTuple):
 
 
 def features_sql(layer: Layer, fields: Sequence[str]) -> str:
-    """Rows `n`, `feature`, `key` of a layer, in the order of its source."""
+    """Rows `feature`, `key` of a layer, in the order of its source."""
     text = feature(layer.chosen(fields), areas=layer.geometry == "polygon")
-    columns = f"row_number() OVER () AS n, {text} AS feature, {layer.key} AS key"
-    return f"SELECT {columns} FROM ({sql(layer.source)}) s"  # noqa: S608 (our own text)
+    return f"SELECT {text} AS feature, {layer.key} AS key FROM ({sql(layer.source)}) s"  # noqa: S608 (our own text)
 
 
 def rendered_page(layer: Layer, params: dict[str, Any], fields: Sequence[str], limit: int) -> RenderedPage:
     """The first `limit` features, in one query; `params` are those of the source, without its `limit`."""
-    statement = (
-        "SELECT coalesce(string_agg(f.feature, ',') FILTER (WHERE f.n <= %(page)s), ''),"  # noqa: S608 (our own text)
-        " count(*), max(f.key) FILTER (WHERE f.n = %(page)s)"
-        f" FROM ({features_sql(layer, fields)}) f"
-    )
     connection.ensure_connection()
     raw: Any = connection.connection
     with connection.wrap_database_errors, psycopg.ClientCursor(raw) as cursor:
-        cursor.execute(statement, params | {"page": limit, "limit": limit + 1})
-        features, found, last_key = cursor.fetchone() or ("", 0, None)
-    return RenderedPage(features, min(found, limit), last_key if found > limit else None)
+        cursor.execute(features_sql(layer, fields), params | {"limit": limit + 1})
+        rows = cursor.fetchall()
+    last_key = rows[limit - 1][1] if len(rows) > limit else None
+    return RenderedPage(",".join([row[0] for row in rows[:limit]]), min(len(rows), limit), last_key)

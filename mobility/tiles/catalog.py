@@ -75,10 +75,13 @@ def _hour() -> datetime:
     return timezone.now().replace(minute=0, second=0, microsecond=0)
 
 
+# Nobody draws by these, and numbers and times that are all different make a tile large: the API tells them.
+_NOT_DRAWN = frozenset({"rating", "total_rides", "received_at"})
+
 CATALOG: dict[str, MapLayer] = {
     found.layer.name: found
     for found in (
-        MapLayer(DRIVERS, Scope.DRIVERS, _drivers, min_zoom=0, max_zoom=16, keep_s=5),
+        MapLayer(DRIVERS, Scope.DRIVERS, _drivers, min_zoom=0, max_zoom=16, keep_s=5, hidden=_NOT_DRAWN),
         MapLayer(BOOKINGS, Scope.BOOKINGS, _bookings, min_zoom=4, max_zoom=16, keep_s=5, hidden=OPERATORS_ONLY),
         MapLayer(AREAS, Scope.AREAS, _areas, min_zoom=0, max_zoom=16, keep_s=60),
         MapLayer(DEMAND, Scope.DEMAND, _demand, min_zoom=6, max_zoom=14, keep_s=60),
