@@ -186,7 +186,7 @@ def _surface(box):
 def _away_m(at, box):
     """To the nearest of many places along the edges, and of the one that is nearest on a plane."""
     west, south, east, north = box
-    shares = [n / 20 for n in range(21)]
+    shares = [n / 6 for n in range(7)]
     edges = [(min(max(at.latitude, south), north), min(max(at.longitude, west), east))]
     edges += [(y, west + s * (east - west)) for s in shares for y in (south, north)]
     edges += [(south + s * (north - south), x) for s in shares for x in (west, east)]
