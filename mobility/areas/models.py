@@ -32,8 +32,8 @@ class ServiceArea(models.Model):
         indexes = [
             # Which area a pickup lies in; what a map shows.
             GistIndex(fields=["area"], name="service_area_place"),
-            # The nearest one, for a pickup outside all of them.
-            GistIndex(Func(F("area"), template="(%(expressions)s::geography)"), name="service_area_by_nearness"),
+            # Which ones are within some distance.
+            GistIndex(Func(F("area"), template="(%(expressions)s::geography)"), name="service_area_by_distance"),
         ]
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="service_area_has_a_name"),

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from django.core.cache import cache
+from redis.exceptions import RedisError
 
 from geo.coordinates import Bounds, LatLon
 from mobility.transactions import rows
@@ -30,10 +31,13 @@ def area_of(pickup: LatLon) -> Area:
 
 def served_bounds() -> Bounds | None:
     """The box around all active areas, None where none is; some seconds old at most."""
-    known = cache.get(_BOUNDS)
-    if known is None:
-        known = _bounds() or ()
-        cache.set(_BOUNDS, known, BOUNDS_KEPT_S)
+    try:
+        known = cache.get(_BOUNDS)
+        if known is None:
+            known = _bounds() or ()
+            cache.set(_BOUNDS, known, BOUNDS_KEPT_S)
+    except (RedisError, OSError):  # nothing is remembered then
+        return _bounds()
     return Bounds(*known) if known else None
 
 

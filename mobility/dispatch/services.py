@@ -241,4 +241,5 @@ def warm_up() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         transaction.set_rollback(True)
+    area_of(nowhere)
     nearest_available(nowhere)

@@ -86,7 +86,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="servicearea",
             index=django.contrib.postgres.indexes.GistIndex(
-                models.Func(models.F("area"), template="(%(expressions)s::geography)"), name="service_area_by_nearness"
+                models.Func(models.F("area"), template="(%(expressions)s::geography)"), name="service_area_by_distance"
             ),
         ),
         migrations.AddConstraint(

@@ -1,6 +1,8 @@
 """manage.py import_areas: all of a file or nothing of it, again and again."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -224,3 +226,19 @@ def test_the_exit_codes_and_the_plain_counts_of_a_pipe(tmp_path):
     assert run(str(bad)).returncode == 1
     assert run(str(tmp_path / "none.geojson")).returncode == 2
     assert run().returncode == 2
+
+
+def test_progress_on_a_terminal(tmp_path):
+    path = tmp_path / "areas.geojson"
+    path.write_text(json.dumps(collection(JOZI, CAPE)))
+    screen, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "manage.py", "import_areas", str(path), "--dry-run"], cwd=ROOT, stdout=subprocess.PIPE,
+        stderr=terminal, check=True, timeout=60,
+    )  # fmt: skip
+    os.close(terminal)
+    shown = os.read(screen, 10_000)
+    os.close(screen)
+    assert b"\r1 of 2 areas" in shown
+    assert b"\r2 of 2 areas" in shown
+    assert done.stdout.startswith(b"2 areas read, 2 new")

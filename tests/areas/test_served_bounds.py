@@ -45,6 +45,13 @@ def test_some_seconds_old_at_most_and_asked_once(make_area):
     assert served_bounds() == (28.0, -26.3, 28.2, -26.1)
 
 
+def test_it_is_told_without_the_cache_too(make_area, settings):
+    make_area("Jozi", (28.0, -26.3, 28.2, -26.1))
+    gone = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {"default": gone}
+    assert served_bounds() == (28.0, -26.3, 28.2, -26.1)
+
+
 def test_geocoders_lean_to_it_unless_a_box_is_set(make_area, settings):
     make_area("Jozi", (28.0, -26.3, 28.2, -26.1))
     settings.GEOCODER_BOUNDS = ""

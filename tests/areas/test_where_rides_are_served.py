@@ -94,6 +94,22 @@ def test_the_nearest_may_be_beyond_the_antimeridian(make_area):
     assert found.distance_m == pytest.approx(geodesic((-17.0, 179.9), (-17.0, -179.9)).meters, rel=1e-3)
 
 
+def test_the_nearest_of_many_that_are_far_away(make_area):
+    """More than are measured exactly, on the other side of the Earth and at all latitudes."""
+    dice, boxes = random.Random(20_260_731), {}
+    for n in range(30):
+        west, south = dice.uniform(-179, 178), dice.uniform(-65, 64)
+        boxes[f"box {n}"] = (west, south, west + 1, south + 1)
+        make_area(f"box {n}", boxes[f"box {n}"])
+    for _ in range(40):
+        at = lat_lon(dice.uniform(-60, 60), dice.uniform(-180, 180))
+        found = area_of(at)
+        if not found.served:
+            nearest_m = min(_away_m(at, box) for box in boxes.values())
+            assert found.distance_m == pytest.approx(_away_m(at, boxes[found.nearest]), rel=0.02)
+            assert found.distance_m <= 1.05 * nearest_m
+
+
 @pytest.mark.parametrize(
     ("at", "served"),
     [
@@ -168,9 +184,13 @@ def _surface(box):
 
 
 def _away_m(at, box):
+    """To the nearest of many places along the edges, and of the one that is nearest on a plane."""
     west, south, east, north = box
-    nearest = min(max(at.latitude, south), north), min(max(at.longitude, west), east)
-    return geodesic(at, nearest).meters
+    shares = [n / 6 for n in range(7)]
+    edges = [(min(max(at.latitude, south), north), min(max(at.longitude, west), east))]
+    edges += [(y, west + s * (east - west)) for s in shares for y in (south, north)]
+    edges += [(south + s * (north - south), x) for s in shares for x in (west, east)]
+    return min(geodesic(at, edge).meters for edge in edges)
 
 
 class TestAreasThatCloseMeanwhile:

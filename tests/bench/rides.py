@@ -12,7 +12,8 @@ from tests.bench.stage import BenchError, Box, Fleet, Server, cpu_s
 # How find_driver begins where a driver takes the ride by themselves; what it sends after that needs no answer. The run
 # stops when the service begins otherwise.
 BEGINNING = (
-    "bookings/sql/request_ride", "dispatch/sql/nearest", "dispatch/sql/lock_drivers", "dispatch/sql/ask",
+    "areas/sql/area_of", "bookings/sql/request_ride", "dispatch/sql/nearest", "dispatch/sql/lock_drivers",
+    "dispatch/sql/ask",
 )  # fmt: skip
 _OF_THE_RIDE = {
     "ride_id", "booking_id", "pickup_longitude", "pickup_latitude", "longitude", "latitude", "fetch", "driver_ids",
@@ -41,7 +42,7 @@ def transaction_script(box: Box, given: Mapping[str, Any], *, first_number: int)
     rest, of the bound one that there is one. Like the service, the script asks for more drivers when too few of those
     fetched were certain, and when others were binding all of them.
     """
-    request, nearest, lock, ask, *others = _statements(given)
+    area, request, nearest, lock, ask, *others = _statements(given)
     nearest = pgbench.summed_up(
         nearest,
         "count(*) FILTER (WHERE distance_m <= certain_m) AS certain, coalesce(max(fetched), 0) AS fetched, "
@@ -64,7 +65,8 @@ def transaction_script(box: Box, given: Mapping[str, Any], *, first_number: int)
         pgbench.draw(box, "pickup_")
         + "\\set longitude :pickup_longitude\n\\set latitude :pickup_latitude\n\\set number :number + 1\n"
         + f"\\set ride_id {first_number} + :client_id * 100000 + :number\n\\set bound 0\n"
-        + f"BEGIN;\n{request}\n\\gset new_\n\\set booking_id :new_id\n{search}{';'.join([*others, ''])}\nCOMMIT;\n"
+        + f"BEGIN;\n{area}\n\\gset area_\n"
+        + f"{request}\n\\gset new_\n\\set booking_id :new_id\n{search}{';'.join([*others, ''])}\nCOMMIT;\n"
     )
     return script, _params(given) | {"number": 0}
 
@@ -78,7 +80,7 @@ def _statements(given: Mapping[str, Any]) -> list[str]:
 
 def _params(given: Mapping[str, Any]) -> dict[str, Any]:
     """What is the same for every ride."""
-    params: dict[str, Any] = {"first_fetch": given["ride"][1][1]["fetch"], "candidate_count": given["candidate_count"]}
+    params: dict[str, Any] = {"first_fetch": given["ride"][2][1]["fetch"], "candidate_count": given["candidate_count"]}
     for _, sent in given["ride"]:
         for name, value in sent.items():
             if name not in _OF_THE_RIDE and params.setdefault(name, value) != value:
