@@ -109,8 +109,9 @@ class ServiceAreasView(PersonalView):
         `next` is the address of the following page, null on the last one."""
         operator = not is_key(request) and is_operator(user_of(request))
         query = query_of(
-            request, "bbox", "near", "radius_m", "fields", "limit", "cursor", "export",
-            *(["active"] if operator else []),
+            request, "bbox", "near", "radius_m", "fields", "limit", "cursor",
+            # An export takes one of few places for as long as its reader wants: not for everybody who can register.
+            *(["active", "export"] if operator else ["export"] if is_key(request) else []),
         )  # fmt: skip
         page = wanted_page(query, AREAS, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
         found = areas_params(

@@ -150,7 +150,9 @@ FEATURE_EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-_QUERY = ("status", "bbox", "near", "radius_m", "datetime", "fields", "limit", "cursor", "export")
+_QUERY = ("status", "bbox", "near", "radius_m", "datetime", "fields", "limit", "cursor")
+# An export takes one of few places for as long as its reader wants: not for everybody who can register.
+_MORE = {Reader.PASSENGER: (), Reader.KEY: ("export",), Reader.OPERATOR: ("export", "attention")}
 
 
 class BookingsView(PersonalView):
@@ -194,7 +196,7 @@ class BookingsView(PersonalView):
         the people and what they wrote. `next` is the address of the following page. A
         ride's place is the line from its pickup to its dropoff."""
         reader = _reader(request)
-        query = query_of(request, *_QUERY, *(["attention"] if reader == Reader.OPERATOR else []))
+        query = query_of(request, *_QUERY, *_MORE[reader])
         found = bookings_params(
             user_of(request).pk if reader == Reader.PASSENGER else None,
             params.choices(query, "status", Status.values),

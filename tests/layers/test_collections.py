@@ -148,6 +148,10 @@ class TestFilters:
         assert feature["properties"] == {}
         assert feature["geometry"]
 
+    @pytest.mark.parametrize("path", ["bookings/", "service-areas/"])
+    def test_not_everybody_who_can_register_may_export(self, api, make_user, path):
+        assert problem(api.get(f"{path}?export=1", user=make_user())) == (400, "invalid_parameter", "export")
+
     def test_a_passenger_cannot_ask_for_an_operators_field(self, api, make_user):
         response = api.get("bookings/?fields=attention_since", user=make_user())
         assert problem(response) == (400, "invalid_parameter", "fields")
