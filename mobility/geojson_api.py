@@ -106,8 +106,8 @@ PAGE_PARAMETERS = [
 ]
 EXPORT_PARAMETER = OpenApiParameter(
     "export", str, enum=["1"],
-    description="All features at once, streamed, instead of pages; `limit` and `cursor` do not go with it. For operators"
-    " and keys.",
+    description="All features at once, streamed, instead of pages; `limit` and `cursor` do not go with it. For"
+    " operators and keys.",
 )  # fmt: skip
 
 
