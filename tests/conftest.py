@@ -24,6 +24,11 @@ from tests.server import Server, serving
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `first` comes first; everything else stays in its order."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """tests.environment made the database already."""
