@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from geo.params import ParameterError
 
 MAX_CURSOR_LENGTH = 120
+HIGHEST_ID = 2**63 - 1
 
 
 def encoded(key: str) -> str:
@@ -25,6 +26,14 @@ def decoded(cursor: str) -> str:
         return urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
     except (ValueError, binascii.Error):
         raise bad_cursor() from None
+
+
+def id_of(cursor: str) -> int:
+    """The row's number that a cursor of a list by number names."""
+    text = decoded(cursor)
+    if not text.isdecimal() or int(text) > HIGHEST_ID:
+        raise bad_cursor()
+    return int(text)
 
 
 def bad_cursor() -> ParameterError:

@@ -22,7 +22,7 @@ from mobility.geojson_api import (
     fields_parameter,
 )
 from mobility.layers.answers import collection_answer, wanted_page
-from mobility.paging import bad_cursor, decoded
+from mobility.paging import id_of
 from mobility.people.authentication import user_of
 from mobility.people.keys import WITH_KEYS
 from mobility.people.models import Scope
@@ -31,7 +31,6 @@ from mobility.rest import GeoJSONRenderer, PersonalView, documented, query_of
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
-HIGHEST_ID = 2**63 - 1
 
 _RINGS: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "description": "Longitude, latitude."}
 for _of in ("A ring, closed.", "A polygon: its outer ring, then its holes.", "Polygons."):
@@ -116,15 +115,8 @@ class ServiceAreasView(PersonalView):
         page = wanted_page(query, AREAS, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
         found = areas_params(
             params.flag(query, "active") if operator else True,
-            _area_id_of(query["cursor"]) if "cursor" in query else None,
+            id_of(query["cursor"]) if "cursor" in query else None,
             params.bbox(query),
             params.circle(query),
         )
         return collection_answer(request, AREAS, found, page, reader="operator" if operator else "")
-
-
-def _area_id_of(cursor: str) -> int:
-    text = decoded(cursor)
-    if not text.isdecimal() or int(text) > HIGHEST_ID:
-        raise bad_cursor()
-    return int(text)

@@ -29,7 +29,8 @@ from mobility.geojson_api import (
 from mobility.layers.answers import collection_answer, wanted_page
 from mobility.locations.layers import DRIVERS, HISTORY, drivers_params, history_params
 from mobility.locations.models import Position
-from mobility.locations.queries import DriverFilter, driver_id_of, drivers_with_location, instant_of
+from mobility.locations.queries import DriverFilter, drivers_with_location, instant_of
+from mobility.paging import id_of
 from mobility.people.api import MaskedPhoneField
 from mobility.people.keys import WITH_KEYS
 from mobility.people.models import Scope
@@ -144,7 +145,7 @@ class DriversView(PersonalView):
         )
         shown = DRIVERS.shown(personal=not is_key(request))
         page = wanted_page(query, DRIVERS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown)
-        after = driver_id_of(query["cursor"]) if "cursor" in query else None
+        after = id_of(query["cursor"]) if "cursor" in query else None
         return collection_answer(request, DRIVERS, drivers_params(wanted, after), page)
 
 

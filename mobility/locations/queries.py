@@ -11,8 +11,6 @@ from mobility.drivers.models import Driver
 from mobility.locations.freshness import silent
 from mobility.paging import bad_cursor, decoded
 
-MAX_DRIVER_ID = 2**63 - 1
-
 
 class DriverFilter(NamedTuple):
     """Which drivers a map asks for; a box, a circle or an interval leaves out drivers without a position."""
@@ -28,14 +26,6 @@ def drivers_with_location() -> "QuerySet[Driver]":
     return Driver.objects.select_related("user", "location").annotate(
         silent=ExpressionWrapper(silent(), output_field=BooleanField())
     )
-
-
-def driver_id_of(cursor: str) -> int:
-    """The driver a cursor names."""
-    text = decoded(cursor)
-    if not text.isdecimal() or int(text) > MAX_DRIVER_ID:
-        raise bad_cursor()
-    return int(text)
 
 
 def instant_of(cursor: str) -> datetime:
