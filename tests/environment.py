@@ -75,10 +75,19 @@ def _start() -> None:
         template = _template(admin, urls)
         admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        grant_as_bootstrap_does(admin, name)
     if wall := os.environ.get("CARETEST_REMOVE_WALL"):
         from tests.walls import remove
 
         remove(wall, libpq(on_database(os.environ["TEST_ADMIN_URL"], name)))
+
+
+def grant_as_bootstrap_does(admin: "psycopg.Connection", name: str) -> None:
+    """A copy of a database has not the rights of the one it is made from."""
+    admin.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+    admin.execute(
+        f'GRANT CONNECT ON DATABASE "{name}" TO careconnect_app, careconnect_analyst, careconnect_operations'
+    )
 
 
 def start_cluster() -> None:

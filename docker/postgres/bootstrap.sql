@@ -4,9 +4,11 @@
 --
 -- careconnect_owner   owns the database and its tables; migrations run as this role
 -- careconnect_app     the running service; owns nothing, so it cannot change the schema
+-- careconnect_analyst, careconnect_operations
+--                     what logins of analysts are members of (manage.py create_analyst); they read schema gis
 --
 -- A second run sets both passwords again and repairs the rights of the database and of schema public. What the
--- service may do with each table is granted by the migrations.
+-- service may do with each table, and analysts with each view, is granted by the migrations.
 
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -31,6 +33,8 @@ SELECT 'CREATE ROLE careconnect_owner'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'careconnect_owner') \gexec
 SELECT 'CREATE ROLE careconnect_app'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'careconnect_app') \gexec
+SELECT format('CREATE ROLE %I NOLOGIN', name) FROM unnest(ARRAY['careconnect_analyst', 'careconnect_operations']) name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
 ALTER ROLE careconnect_owner
     LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'owner_password';
@@ -44,7 +48,7 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'careconnect') \gexec
 ALTER DATABASE careconnect OWNER TO careconnect_owner;
 REVOKE ALL ON DATABASE careconnect FROM PUBLIC;
 REVOKE ALL ON DATABASE careconnect FROM careconnect_app;
-GRANT CONNECT ON DATABASE careconnect TO careconnect_app;
+GRANT CONNECT ON DATABASE careconnect TO careconnect_app, careconnect_analyst, careconnect_operations;
 
 \connect careconnect
 SET client_min_messages = 'warning';
@@ -58,3 +62,4 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM careconnect_app;
 GRANT ALL ON SCHEMA public TO careconnect_owner;
 GRANT USAGE ON SCHEMA public TO careconnect_app;
+GRANT USAGE ON SCHEMA public TO careconnect_analyst, careconnect_operations;

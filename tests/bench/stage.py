@@ -20,7 +20,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.bench.report import console, say
-from tests.environment import ROOT, connection_urls, libpq, on_database
+from tests.environment import ROOT, connection_urls, grant_as_bootstrap_does, libpq, on_database
 
 CLUSTER = ROOT / "var" / "bench-postgres"
 RESULTS = ROOT / "var" / "bench"
@@ -178,6 +178,7 @@ class Stage:
         """A migrated database into which so many drivers are to be loaded."""
         with psycopg.connect(libpq(self.urls["DATABASE_ADMIN_URL"]), autocommit=True) as admin:
             admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER careconnect_owner')
+            grant_as_bootstrap_does(admin, name)
         return Fleet(
             drivers,
             on_database(self.urls["DATABASE_URL"], name),

@@ -1,0 +1,1 @@
+"""What analysts read with psql and QGIS: schema gis, its roles, and who gets a login."""
