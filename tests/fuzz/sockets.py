@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from mobility.errors import ANSWERS
@@ -36,10 +37,11 @@ class HostileWire(Wire):
         """Reset the connection."""
         self._transport.abort()
 
-    async def end(self) -> int:
-        """Wait for the end of the connection; its code."""
+    async def end(self, each: Callable[[], None]) -> int:
+        """Wait for the end of the connection, and call `each` whenever something is heard before it; its code."""
         while not self._closed:
             await self._news()
+            each()
         return self.code
 
     def _handle(self, opcode: int, payload: bytes) -> None:
@@ -172,7 +174,7 @@ class Client:
             self.close()
         elif shot.answer is Answer.CLOSE:
             wire.put(shot.wire)
-            self._ended(await wire.end(), number, shot)
+            self._ended(await wire.end(lambda: self._waiting(number, shot)), number, shot)
         else:
             if shot.answer is Answer.RIDE:
                 self._tally.rides.add(self.ride_id)
