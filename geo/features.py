@@ -39,9 +39,10 @@ _JSON: dict[Kind, str] = {
 }
 
 
-def feature(fields: Iterable[Field], *, areas: bool = False) -> str:
+def feature(fields: Iterable[Field], *, made_ahead: Iterable[str] = (), areas: bool = False) -> str:
     """The SQL expression of a row `s` of a source as the text of a Feature; with `areas`, exteriors are
-    counter-clockwise. It alternates between constants and values, as few of both as can be.
+    counter-clockwise. `made_ahead` are columns with the text of some properties, `"a":1,"b":2`, which come first. The
+    expression alternates between constants and values, as few of both as can be.
     """
     geometry = "ST_ForcePolygonCCW(s.geom)" if areas else "s.geom"
     parts = [
@@ -51,8 +52,13 @@ def feature(fields: Iterable[Field], *, areas: bool = False) -> str:
         f"coalesce(ST_AsGeoJSON({geometry}, {DECIMALS}), 'null')",
         "',\"properties\":{'",
     ]
-    for number, field in enumerate(fields):
-        parts += _member(f'{"," if number else ""}"{field.name}":', field)
+    comma = ""
+    for column in made_ahead:
+        parts += [f"'{comma}'", f"s.{column}"]
+        comma = ","
+    for field in fields:
+        parts += _member(f'{comma}"{field.name}":', field)
+        comma = ","
     return " || ".join(_joined([*parts, "'}}'"]))
 
 

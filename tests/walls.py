@@ -68,6 +68,10 @@ def _counted(what: str) -> tuple[str, ...]:
     return _in("layers/test_versions", f"TestWhatCounts::test_every_change_a_layer_shows[{what}]")
 
 
+def _card(*tests: str) -> tuple[str, ...]:
+    return _in("drivers/test_card", *tests)
+
+
 def _trips(*tests: str) -> tuple[str, ...]:
     return _in("trips/test_guards", *tests)
 
@@ -472,6 +476,8 @@ TRIGGERS = {
     },
     "mobility_driver": {
         "driver_version": _counted("driver"),
+        "driver_name_of_user": _card("test_a_new_driver_has_the_users_name"),
+        "driver_name_stays_users": _card("test_nobody_writes_another_name"),
         "driver_at_commit": (*_BUSY_WITHOUT_RIDE, *_FREED),
         "driver_offers_at_commit": _GONE_WHILE_ASKED,
         "driver_to_location": _guards("test_status_changes_of_a_driver_reach_the_matching_index"),
@@ -514,7 +520,10 @@ TRIGGERS = {
     "mobility_position": {"position_version": _counted("position")},
     "mobility_service_area": {"service_area_version": _counted("service_area")},
     "mobility_trip": {"trip_guard": _TRIP_OF_RIDE},
-    "mobility_user": {"user_version": _counted("user")},
+    "mobility_user": {
+        "user_name_to_driver": _card("test_the_name_follows_the_user"),
+        "user_version": _counted("user"),
+    },
 }
 
 # In the order of the function; the second rule of one name is called NAME:2.

@@ -1,7 +1,7 @@
 """What a layer is: a source (see geo/features.py), its fields, and who sees which of them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from geo.coordinates import Bounds
@@ -20,7 +20,8 @@ class Layer:
     `source` names the SQL file with the source. `reads` are the tables whose changes make an answer old (see
     versions.py), or `version` says it; what depends on the clock as well is looked at anew every `clock_s`. `key` is
     the SQL expression of a row `s` as the text by which cursors name it. `personal` fields are for operators and the
-    people themselves, never for keys.
+    people themselves, never for keys. `made_ahead` names columns of the source that hold the text of some properties,
+    `"a":1,"b":2`, and which.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Layer:
     key: str = "s.id::text"
     personal: frozenset[str] = frozenset()
     clock_s: int | None = None
+    made_ahead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def shown(self, *, personal: bool) -> list[str]:
         """The names of the fields that a reader may see."""
@@ -43,6 +45,12 @@ class Layer:
         """These fields, in this order."""
         by_name = {f.name: f for f in self.fields}
         return [by_name[name] for name in names]
+
+    def split(self, names: Sequence[str]) -> tuple[list[str], list[Field]]:
+        """The columns with properties made ahead that fit into these, and the fields that are left, in order."""
+        columns = [column for column, made in self.made_ahead.items() if set(made) <= set(names)]
+        covered = {name for column in columns for name in self.made_ahead[column]}
+        return columns, self.chosen([name for name in names if name not in covered])
 
 
 def place_params(box: Bounds | None = None, circle: Circle | None = None, *, margin_m: float = 0.0) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class RenderedPage(NamedTuple):
 
 def features_sql(layer: Layer, fields: Sequence[str]) -> str:
     """Rows `feature`, `key` of a layer, in the order of its source."""
-    text = feature(layer.chosen(fields), areas=layer.geometry == "polygon")
+    made_ahead, others = layer.split(fields)
+    text = feature(others, made_ahead=made_ahead, areas=layer.geometry == "polygon")
     return f"SELECT {text} AS feature, {layer.key} AS key FROM ({sql(layer.source)}) s"  # noqa: S608 (our own text)
 
 

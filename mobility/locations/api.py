@@ -71,8 +71,8 @@ class DriverFeature(FeatureSerializer):
         geo_field = "geometry"
         id_field = "id"
         fields = [
-            "id", "name", "phone", "vehicle_type", "vehicle_registration", "status", "rating", "total_rides",
-            "verified", "stationary", "silent", "heading", "speed", "recorded_at", "received_at",
+            "id", "name", "phone", "vehicle_registration", "vehicle_type", "rating", "total_rides", "verified",
+            "stationary", "status", "silent", "heading", "speed", "recorded_at", "received_at",
         ]  # fmt: skip
         # Who somebody is: a key does not get these members, not even as null.
         optional_fields = sorted(DRIVERS.personal)

@@ -19,20 +19,24 @@ DRIVERS = Layer(
     fields=(
         Field("name", "text", "As passengers see it.", null=False),
         Field("phone", "word", "Masked.", null=False),
-        Field("vehicle_type", "word", "What they drive.", null=False),
         Field("vehicle_registration", "text", "The number plate.", null=False),
-        Field("status", "word", "available, busy or offline.", null=False),
+        Field("vehicle_type", "word", "What they drive.", null=False),
         Field("rating", "number", "One to five.", null=False),
         Field("total_rides", "integer", "Rides they have completed.", null=False),
         Field("verified", "boolean", "Whether papers and vehicle were checked.", null=False),
         Field("stationary", "boolean", "Whether they stand still and need tell no positions.", null=False),
+        Field("status", "word", "available, busy or offline.", null=False),
         Field("silent", "boolean", "On duty, but no position for the time that makes one too old.", null=False),
         Field("heading", "number", "Degrees clockwise from true north."),
         Field("speed", "number", "Metres per second."),
         Field("recorded_at", "time", "When the driver's device took the position."),
         Field("received_at", "time", "When the server had it."),
     ),
-    reads=("user", "driver", "driver_location"),
+    made_ahead={
+        "personal_card": ("name", "phone", "vehicle_registration"),
+        "card": ("vehicle_type", "rating", "total_rides", "verified", "stationary"),
+    },
+    reads=("driver", "driver_location"),
     personal=frozenset({"name", "phone", "vehicle_registration"}),
     clock_s=10,  # silence comes with time alone
 )

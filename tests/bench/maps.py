@@ -42,6 +42,7 @@ FEATURES = 10_000
 TILES, TILE_FIELDS = "_tiles", (
     "vehicle_type", "status", "verified", "stationary", "silent", "heading", "speed", "recorded_at",
 )  # fmt: skip
+MADE_AHEAD = "d.personal_card, d.card, "  # properties as text, which only our own rendering reads
 TILE_FEATURES = 20_000  # the service's own limit
 VIEW, TABLE = "bench_drivers", "bench_drivers_copied"
 PINS, PEERS = ROOT / "docker" / "peers.txt", ROOT / "var" / "peers"
@@ -105,10 +106,7 @@ def _for_tipg(fleet: Fleet) -> None:
     """The drivers as a view of the same tables, found by the same index; and copied into one table with a key and an
     index, which spares it all joins. Of a tile's columns alone, too."""
     source = (ROOT / "mobility" / "locations" / "sql" / "drivers_layer.sql").read_text()
-    display_name = (ROOT / "mobility" / "people" / "sql" / "display_name.sql").read_text()
-    select = source.replace("{{people/sql/display_name}}", display_name).replace(
-        "l.position AS geom", "l.indexed_position AS geom"
-    )
+    select = source.replace("l.position AS geom", "l.indexed_position AS geom").replace(MADE_AHEAD, "")
     select = select[: select.rindex("ORDER BY")]
     names = ("after", "statuses", "begin", "end", "box_a", "box_b", "wide_a", "wide_b", "near_a", "near_b",
              "near_longitude", "near_latitude", "radius_m")  # fmt: skip

@@ -11,7 +11,8 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'location_from_driver',
     'location_keeps_its_driver', 'location_newest_wins', 'offer_at_commit', 'offer_guard',
     'ride_event_at_commit', 'ride_event_guard', 'trip_guard', 'booking_version', 'driver_version',
-    'driver_location_version', 'position_version', 'user_version', 'service_area_version'
+    'driver_location_version', 'position_version', 'user_version',
+    'driver_name_of_user', 'driver_name_stays_users', 'user_name_to_driver', 'service_area_version'
 ]) name
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL

@@ -1,7 +1,7 @@
 -- Drivers and where they are, by id; with a place asked for, only those who have told a position. The spatial index has drivers
--- beside their position, so it is asked for a wider box, and the position decides. The user is joined from the left because the
--- planner then leaves the join out where no name is asked for.
-SELECT d.id, l.position AS geom, {{people/sql/display_name}} AS name, mobility_masked_phone(d.phone) AS phone,
+-- beside their position, so it is asked for a wider box, and the position decides. The cards are properties as text, made ahead
+-- (drivers/sql/card_v1.sql).
+SELECT d.id, l.position AS geom, d.personal_card, d.card, d.shown_name AS name, mobility_masked_phone(d.phone) AS phone,
     d.vehicle_type, d.vehicle_registration, d.status, d.rating, d.total_rides, d.verified, d.stationary,
     d.status <> 'offline' AND NOT d.stationary AND (
         l.driver_id IS NULL
@@ -10,7 +10,6 @@ SELECT d.id, l.position AS geom, {{people/sql/display_name}} AS name, mobility_m
     ) AS silent,
     l.heading, l.speed, l.recorded_at, l.received_at
 FROM mobility_driver d
-LEFT JOIN mobility_user u ON u.id = d.user_id
 LEFT JOIN mobility_driver_location l ON l.driver_id = d.id
 WHERE (%(after)s::bigint IS NULL OR d.id > %(after)s::bigint)
     AND (%(statuses)s::text[] IS NULL OR d.status = ANY (%(statuses)s::text[]))
