@@ -1,4 +1,4 @@
-"""The name and the properties beside a driver are those of the user and of the driver's own row, whatever is written."""
+"""The name and properties beside a driver are those of the user and of the driver's own row, whatever is written."""
 
 import json
 
