@@ -114,6 +114,8 @@ def _for_tipg(fleet: Fleet) -> None:
     drawn = ", ".join(["id", "geom", *TILE_FIELDS])
     with psycopg.connect(libpq(fleet.admin_url), autocommit=True) as connection:
         cursor = psycopg.ClientCursor(connection)
+        # tipg makes temporary tables; the service may not.
+        cursor.execute(f'GRANT TEMPORARY ON DATABASE "{connection.info.dbname}" TO careconnect_app')
         for suffix, columns in (("", "*"), (TILES, drawn)):
             cursor.execute(f"DROP VIEW IF EXISTS {VIEW}{suffix}")
             cursor.execute(f"DROP TABLE IF EXISTS {TABLE}{suffix}")

@@ -26,8 +26,9 @@ from mobility.dispatch.offers import RideRef, accept_offer, acknowledge_offer, d
 from mobility.dispatch.services import assign_driver, cancel_ride, find_driver, offer_waiting_ride
 from mobility.errors import Refusal
 from mobility.models import Booking, Offer, Presence
+from mobility.sql import sql
 from mobility.transactions import state_change
-from tests.interleaver import Interleaver
+from tests.interleaver import Interleaver, reads_only_what_stays
 from tests.put_back import kept
 
 OPERATOR = Actor(None, ActorRole.OPERATOR)
@@ -338,6 +339,13 @@ def grouped(pairs):
         ("start", "one", "others"),
         [pytest.param(*key, others, id=f"{key[0].__name__}-{key[1]}") for key, others in groups.items()],
     )
+
+
+def test_only_what_no_command_changes_is_read_without_a_turn():
+    assert reads_only_what_stays(sql("areas/sql/area_of"))
+    for name in ("bookings/sql/request_ride", "dispatch/sql/nearest", "dispatch/sql/lock_drivers"):
+        assert not reads_only_what_stays(sql(name))
+    assert not reads_only_what_stays("SELECT 1")
 
 
 @grouped(QUICK)
