@@ -23,8 +23,8 @@ were of this moment. So nothing has to be normalised, and no schedule sees anoth
 
 What each command answered and what the database holds in the end (`observe`) must be equal to that of a serial order:
 the commands one after another, in some order. Where reactions take turns, a serial order is one of whole transactions.
-A statement that reads nothing but what no command changes (UNCHANGING) comes out the same at whatever moment it runs, so
-it has no gate: it goes on with the one before it.
+A statement that reads nothing but what no command changes (UNCHANGING) comes out the same at whatever moment it runs,
+so it has no gate: it goes on with the one before it.
 
 `finish`, for what time brings in any case, runs before it is looked at. The invariants read whole tables, so they are
 checked after every schedule whose outcome is new among those of its commands, and after every eighth of the others.

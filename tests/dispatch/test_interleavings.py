@@ -26,7 +26,7 @@ from mobility.dispatch.offers import RideRef, accept_offer, acknowledge_offer, d
 from mobility.dispatch.services import assign_driver, cancel_ride, find_driver, offer_waiting_ride
 from mobility.errors import Refusal
 from mobility.models import Booking, Offer, Presence
-from mobility.sql import sql
+from mobility.sql import sql as statement_of
 from mobility.transactions import state_change
 from tests.interleaver import Interleaver, reads_only_what_stays
 from tests.put_back import kept
@@ -342,9 +342,9 @@ def grouped(pairs):
 
 
 def test_only_what_no_command_changes_is_read_without_a_turn():
-    assert reads_only_what_stays(sql("areas/sql/area_of"))
+    assert reads_only_what_stays(statement_of("areas/sql/area_of"))
     for name in ("bookings/sql/request_ride", "dispatch/sql/nearest", "dispatch/sql/lock_drivers"):
-        assert not reads_only_what_stays(sql(name))
+        assert not reads_only_what_stays(statement_of(name))
     assert not reads_only_what_stays("SELECT 1")
 
 
