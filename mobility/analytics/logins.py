@@ -114,7 +114,7 @@ def _settings(timeout_s: float) -> dict[str, sql.Composable]:
 
 def mark(database: str) -> str:
     """The comment of a login of this database."""
-    return f"analyst of CareConnect's database {database}, made by manage.py create_analyst"
+    return f"CareConnect: analyst of database {database}, made by manage.py create_analyst"
 
 
 class Logins:

@@ -14,16 +14,27 @@ class Migration(migrations.Migration):
     dependencies = [("mobility", "0015_gis_roles")]
 
     operations = [
-        migrations.AlterField(
-            model_name="booking",
-            name="driver",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="bookings",
-                to="mobility.driver",
-            ),
+        # By hand: Django would drop every index of this one column, the unique one of live rides with it.
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.AlterField(
+                    model_name="booking",
+                    name="driver",
+                    field=models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="bookings",
+                        to="mobility.driver",
+                    ),
+                )
+            ],
+            database_operations=[
+                migrations.RunSQL(
+                    "DROP INDEX mobility_booking_driver_id_45803a22",
+                    "CREATE INDEX mobility_booking_driver_id_45803a22 ON mobility_booking (driver_id)",
+                )
+            ],
         ),
         migrations.AddIndex(
             model_name="booking",
