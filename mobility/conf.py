@@ -151,6 +151,17 @@ class Knobs:
     demand_keep_days: int = _knob(
         400, "How long counts of requests and idle drivers by hexagon and hour are kept, in days.", low=3
     )
+    analyst_statement_timeout_s: float = _knob(
+        60.0,
+        "How long a statement of an analyst's login may run, and a transaction ten times as long; the service ends it.",
+        low=1,
+    )
+    surrogate_keep_months: int = _knob(
+        13,
+        "For how many months (UTC), the present one included, schema gis has keys that stand for people; then the "
+        "secret they are made of is thrown away.",
+        low=1,
+    )
     trackers: bool = _knob(
         False,
         "Let phones with a tracker app tell positions at /api/v1/track/. Their keys stand in addresses.",

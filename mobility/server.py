@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from mobility.analytics.services import end_long_statements, keep_gis
 from mobility.bookings.addresses import look_up_due_addresses
 from mobility.commands.services import forget_old_commands
 from mobility.conf import knobs
@@ -37,6 +38,7 @@ COUNTS_TICK_S = 60.0  # positions stored and dropped since the start, by reason
 TIDY_TICK_S = 600.0
 SILENT_TICK_S = 10.0
 ADDRESS_TICK_S = 30.0
+ANALYSTS_TICK_S = 5.0
 DEMAND_TICK_S = 60.0
 DEMAND_ROUNDS = 40  # of one tick, like those of trips
 TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
@@ -57,6 +59,7 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     background.start_outside()
     await _warm_up()
     await _logged(keep_partitions)
+    await _logged(keep_gis)
     ingest.start()
     _spare_the_collector()
     loops = [
@@ -92,6 +95,7 @@ def dispatcher_loops() -> "list[asyncio.Task[None]]":
         asyncio.create_task(_repeat(_silent_tick, SILENT_TICK_S)),
         asyncio.create_task(_repeat(_address_tick, ADDRESS_TICK_S)),
         asyncio.create_task(_repeat(_demand_tick, DEMAND_TICK_S)),
+        asyncio.create_task(_repeat(_analysts_tick, ANALYSTS_TICK_S)),
         asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
     ]
 
@@ -122,12 +126,17 @@ async def _address_tick() -> None:
         await in_database(look_up_due_addresses)
 
 
+async def _analysts_tick() -> None:
+    await in_database(end_long_statements)
+
+
 async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
     await in_database(forget_old_commands)
     await in_database(forget_old_answers)
     await in_database(forget_old_hours)
     await in_database(keep_partitions)
+    await in_database(keep_gis)
     await _trips_tick()
 
 

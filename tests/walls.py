@@ -112,6 +112,10 @@ def _no_api_key(*cases: str) -> tuple[str, ...]:
     return _api_keys(*(f"test_a_key_that_cannot_be_is_refused[{case}]" for case in cases))
 
 
+def _surrogates(*tests: str) -> tuple[str, ...]:
+    return _in("analytics/test_surrogates", *tests)
+
+
 def _no_driver(case: str) -> tuple[str, ...]:
     return _guards(f"test_a_driver_that_cannot_be_is_refused[{case}]")
 
@@ -407,6 +411,7 @@ PRIMARY_KEYS = {
     "mobility_driver_presence": {"mobility_driver_presence_pkey": _inbox("test_a_driver_is_present_once")},
     "mobility_geocode_answer": {"mobility_geocode_answer_pkey": _places("test_a_question_has_one_answer")},
     "mobility_geocoder_turn": {"mobility_geocoder_turn_pkey": _places("test_a_geocoder_has_one_line")},
+    "mobility_knob": {"mobility_knob_pkey": _surrogates("test_a_setting_is_told_once")},
     "mobility_position": {"mobility_position_pkey": _history("test_a_position_is_kept_once")},
     "mobility_ride_event": {
         "mobility_ride_event_pkey": _no_log_row("2-pending-confirmed-driver_assigned-mobility_ride_event_pkey")
@@ -416,6 +421,7 @@ PRIMARY_KEYS = {
     },
     "mobility_search_round": {"mobility_search_round_pkey": _offers("TestRounds::test_a_round_is_told_once")},
     "mobility_socket_ticket": {"mobility_socket_ticket_pkey": _guards("test_a_ticket_opens_one_thing")},
+    "mobility_surrogate_secret": {"mobility_surrogate_secret_pkey": _surrogates("test_a_month_has_one_secret")},
     "mobility_trip": {"mobility_trip_pkey": _trips("test_a_ride_has_one_trip")},
 }
 
@@ -581,6 +587,12 @@ RULES = {
     "mobility_inbox_at_commit": {"inbox_is_counted": (*_INBOX_NOT_COUNTED, *_INBOX_NO_ROW, *_INBOX_NEW)},
     "mobility_inbox_counter": {"inbox_seq_is_gapless": _INBOX_JUMPED},
     "mobility_inbox_guard": {"inbox_append_only": _INBOX_APPENDED, "inbox_seq_is_gapless": _INBOX_SKIPPED},
+    "mobility_end_long_statements": {
+        "statements_have_a_second": _in("analytics/test_long_statements", "test_a_statement_has_a_second_at_least")
+    },
+    "mobility_keep_surrogate_secrets": {
+        "surrogate_months_are_sane": _surrogates("test_the_secret_of_this_month_is_never_thrown_away")
+    },
     "mobility_location_follows_driver": {"location_follows_driver": _FOLLOWS},
     "mobility_location_order": {"location_newest_wins": (*_OLDER, *_MOVED_POSITION)},
     "mobility_offer_guard": {
@@ -654,6 +666,7 @@ NO_GRANT = {
     "mobility_ride_event": ("UPDATE", "DELETE"),
     "mobility_search_considered": ("UPDATE",),
     "mobility_search_round": ("UPDATE",),
+    "mobility_surrogate_secret": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "mobility_trip": ("DELETE",),
 }
 _GRANTS = {

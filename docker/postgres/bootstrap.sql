@@ -63,3 +63,31 @@ REVOKE ALL ON SCHEMA public FROM careconnect_app;
 GRANT ALL ON SCHEMA public TO careconnect_owner;
 GRANT USAGE ON SCHEMA public TO careconnect_app;
 GRANT USAGE ON SCHEMA public TO careconnect_analyst, careconnect_operations;
+
+-- What PostgreSQL lets everybody do, and whoever only reads has no need of: keep large objects, take locks the service
+-- takes, write into the log of changes.
+DO $$
+DECLARE
+    open_to_all record;
+BEGIN
+    FOR open_to_all IN
+        SELECT p.oid::regprocedure AS signature FROM pg_proc p
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace
+            AND p.proname ~ '^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*|pg_logical_emit_message)$'
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', open_to_all.signature);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO careconnect_owner, careconnect_app', open_to_all.signature);
+    END LOOP;
+    -- PostGIS tells by these what the planner knows of any table, whether or not one may read it: in which box of a map how
+    -- many of its rows lie.
+    FOR open_to_all IN
+        SELECT p.oid::regprocedure AS signature FROM pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace
+            AND p.proname IN ('st_estimatedextent', '_postgis_stats', '_postgis_selectivity', '_postgis_join_selectivity',
+                '_postgis_index_extent')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', open_to_all.signature);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO careconnect_owner, careconnect_app', open_to_all.signature);
+    END LOOP;
+END
+$$;

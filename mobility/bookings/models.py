@@ -43,7 +43,8 @@ class Booking(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="bookings", db_index=False
     )
     passenger_phone = models.CharField(max_length=32, blank=True)
-    driver = models.ForeignKey(Driver, null=True, on_delete=models.PROTECT, related_name="bookings")
+    # No index of its own: booking_of_driver starts with it.
+    driver = models.ForeignKey(Driver, null=True, on_delete=models.PROTECT, related_name="bookings", db_index=False)
     # The accepted offer by which the driver is bound; the pair of both is held together by a foreign key in SQL.
     offer_id = models.BigIntegerField(null=True, editable=False)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
@@ -99,6 +100,8 @@ class Booking(models.Model):
         indexes = [
             models.Index(F("requested_at").desc(), F("id").desc(), name="booking_newest_first"),
             models.Index("driver", "confirmed_at", condition=Q(status__in=sorted(BOUND)), name="booking_bound"),
+            # Which ride a driver had at a certain time: the last one confirmed before it, if it still went on.
+            models.Index(fields=["driver", "confirmed_at"], name="booking_of_driver"),
             models.Index("due_at", condition=Q(due_at__isnull=False), name="booking_due"),
             # Rides that were driven, by time: which of them lack their trip?
             models.Index(

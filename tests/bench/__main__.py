@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import accept, assign, echo, fanout, hotspot, maps, matching, meanwhile, positions, redis_peer, updates
+from tests.bench import accept, assign, echo, fanout, hotspot, maps, matching, meanwhile, positions, redis_peer, timemachine, updates
 from tests.bench.plan import FULL, QUICK, SEED, Plan
 from tests.bench.report import Result, console, machine, say, show_targets
 from tests.bench.stage import FLEET_SEED, RESULTS, Disturbance, Stage, exit_code
@@ -33,6 +33,7 @@ BENCHES: dict[str, Callable[[Stage, Plan], Result]] = {
     "updates": updates.bench,
     "fanout": fanout.bench,
     "maps": maps.bench,
+    "timemachine": timemachine.bench,
 }
 BUSY_BEFORE = 0.5  # load average of the last minute from which figures deserve doubt
 

@@ -24,7 +24,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_location_key_digest_key', 'mobility_trip_pkey', 'mobility_geocode_answer_pkey',
     'mobility_geocoder_turn_pkey', 'place_once_per_source',
     'mobility_demand_hour_pkey', 'mobility_demand_made_pkey', 'mobility_service_area_name_key',
-    'mobility_api_key_digest_key',
+    'mobility_api_key_digest_key', 'mobility_knob_pkey', 'mobility_surrogate_secret_pkey',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
     'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
     'mobility_user_user_permi_user_id_permission_id_1a6936de_uniq', 'booking_one_live_per_driver',
@@ -81,6 +81,8 @@ FROM (VALUES
     ('mobility_driver_location', 'DELETE'), ('mobility_driver_presence', 'DELETE'),
     ('mobility_offer', 'DELETE'), ('mobility_position', 'UPDATE'), ('mobility_position', 'DELETE'),
     ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'),
-    ('mobility_search_considered', 'UPDATE'), ('mobility_search_round', 'UPDATE'), ('mobility_trip', 'DELETE')
+    ('mobility_search_considered', 'UPDATE'), ('mobility_search_round', 'UPDATE'),
+    ('mobility_surrogate_secret', 'SELECT'), ('mobility_surrogate_secret', 'INSERT'),
+    ('mobility_surrogate_secret', 'UPDATE'), ('mobility_surrogate_secret', 'DELETE'), ('mobility_trip', 'DELETE')
 ) AS walls (name, privilege)
 WHERE has_table_privilege('careconnect_app', name, privilege)

@@ -1,0 +1,1 @@
+SELECT mobility_keep_surrogate_secrets(%(keep_months)s) AS changed

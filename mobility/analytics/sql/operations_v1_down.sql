@@ -1,0 +1,10 @@
+DROP FUNCTION gis.nearest_drivers(double precision, double precision, double precision, integer);
+DROP FUNCTION gis.fleet_at(timestamptz, double precision);
+DROP FUNCTION gis.waiting_at(timestamptz);
+DROP INDEX ride_event_occurred_at;
+DROP VIEW gis.drivers_now, gis.rides, gis.pickups, gis.dropoffs, gis.trips, gis.offers, gis.matching;
+REVOKE EXECUTE ON FUNCTION mobility_ride_line(geometry, geometry) FROM careconnect_operations;
+DROP FUNCTION mobility_end_long_statements(double precision);
+DROP FUNCTION mobility_keep_surrogate_secrets(integer);
+DROP FUNCTION mobility_surrogate_key(bytea, bytea, bytea, bigint);
+DROP TABLE mobility_surrogate_secret, mobility_knob;
