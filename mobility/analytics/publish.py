@@ -68,7 +68,7 @@ def publish_period(period: Any) -> bool:
     numbers = sum(rows(f"analytics/sql/{name}", when | _rules())[0].numbers for name in _STATEMENTS[period.kind])
     if period.kind == "month":
         rows("analytics/sql/published_done", when)
-    log.info("published", kind=period.kind, begins=period.begins.isoformat(), numbers=numbers)
+    log.debug("published", kind=period.kind, begins=period.begins.isoformat(), numbers=numbers)
     return True
 
 
@@ -96,8 +96,10 @@ def _rules() -> dict[str, Any]:
 def _take_time() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            # A plan for days in general is made for few rides, and crawls through many.
+            # The planner cannot know how many rides a day has; row by row it would compare each with each. What is to be
+            # looked up by an index says so itself (LATERAL, or a select in the list).
             "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', %s, true),"
-            " set_config('plan_cache_mode', 'force_custom_plan', true)",
+            " set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_nestloop', 'off', true),"
+            " set_config('jit', 'off', true)",
             [str(WITHIN_MS), WORK_MEMORY],
         )

@@ -6,11 +6,14 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mobility.analytics import publish
 from mobility.analytics.publish import due_periods, forget_old_publications, publish_due_periods, publish_period
 from mobility.demand.layers import COARSE_SIZE_M
 from mobility.demand.queries import MIN_COUNT
+from mobility.sql import sql
 from tests.analytics.city import ZONE, City, Ride, grown, people, told
 from tests.rest import set_knobs
 
@@ -179,11 +182,11 @@ def test_why_drivers_were_passed_over_is_of_ten_drivers_and_ten_passengers(city)
     for n, booking in enumerate(ids):
         for driver, verdict in ((n, "busy"), (n % 9, "stale"), (n, "asked")):
             city.admin.execute(
-                "INSERT INTO mobility_search_considered VALUES (%s, %s, %s, 10, %s)",
+                "INSERT INTO mobility_search_considered (booking_id, round, driver_id, distance_m, verdict) VALUES (%s, %s, %s, 10, %s)",
                 [booking, {"busy": 1, "stale": 2, "asked": 3}[verdict], driver, verdict],
             )
     for n in range(15):  # of many drivers, but one ride
-        city.admin.execute("INSERT INTO mobility_search_considered VALUES (%s, 4, %s, 10, 'offline')", [ids[0], n])
+        city.admin.execute("INSERT INTO mobility_search_considered (booking_id, round, driver_id, distance_m, verdict) VALUES (%s, 4, %s, 10, 'offline')", [ids[0], n])
     publish_all()
     assert rows("SELECT area, day, verdict, passed_over FROM gis.matching_days") == [
         ("area 1", at.astimezone(ZONE).date(), "busy", 10)
@@ -308,3 +311,68 @@ def test_a_day_that_is_none_is_refused():
     with pytest.raises(CommandError, match="2026-01-31") as refused:
         call_command("publish_gis", since="soon")
     assert refused.value.returncode == 2
+
+
+# --- what is left may not be of two places ---------------------------------------------------------------------------
+
+
+def hours_of_a_day(told_hours, at):
+    """An hour each: ten people in so many hours of a day, six in the next two, none in the others."""
+    begins = at.astimezone(ZONE).replace(hour=0, minute=5)
+    for n in range(told_hours + 2):
+        people_of = range(1, 11) if n < told_hours else range(100 + 10 * n, 106 + 10 * n)
+        yield from crowd((begins + timedelta(hours=n)).astimezone(UTC), people_of, first=1 + 20 * n)
+
+
+@pytest.mark.parametrize(("told_hours", "requests"), [(21, 220), (22, 220)])
+def test_in_an_area_of_one_hexagon_the_last_two_hours_are_not_told_together(city, told_hours, requests):
+    """Twelve people in the two hours that are not told: some of them in each, as everybody could see."""
+    city.areas(1, side_deg=0.001)
+    city.add(hours_of_a_day(told_hours, days_ago(4)))
+    publish_all()
+    assert len(rows("SELECT 1 FROM gis.demand_hours")) == told_hours
+    # 210 and the 12 of three hours that may have had any; 220 without the 12.
+    assert rows("SELECT requests FROM gis.area_days") == [(requests,)]
+
+
+def test_in_a_wide_area_they_are(city):
+    city.areas(1)
+    city.add(hours_of_a_day(22, days_ago(4)))
+    publish_all()
+    assert rows("SELECT requests FROM gis.area_days") == [(230,)]
+
+
+@pytest.mark.django_db
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("vwxyz"), st.integers(1, 14)), max_size=90),
+    st.integers(2, 5),
+)
+def test_parts_that_are_told_leave_nobody_or_a_crowd(members, least):
+    """The statement that publishes outcomes and flows, against what it promises."""
+    part = sql("analytics/sql/published_parts")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH member AS (SELECT * FROM unnest(%(whole)s::text[], %(part)s::text[], %(person)s::int[])"
+            f" m (whole, part, person)) {part}",
+            {"whole": [m[0] for m in members], "part": [m[1] for m in members], "person": [m[2] for m in members],
+             "min_people": least, "min_rest": least},
+        )  # fmt: skip
+        shown = {(whole, part): rides for whole, part, rides in cursor.fetchall()}
+    for whole in "abc":
+        own = [m for m in members if m[0] == whole]
+        small = kept_back = 0
+        for part in {m[1] for m in own}:
+            crowd_of = [m for m in own if m[1] == part]
+            count = len({m[2] for m in crowd_of})
+            if (whole, part) in shown:
+                assert count >= least
+                assert shown[whole, part] == len(crowd_of)
+            else:
+                small, kept_back = small + (count < least), kept_back + (count >= least)
+        left = {m[2] for m in own if (m[0], m[1]) not in shown}
+        told_any = any(key[0] == whole for key in shown)
+        assert not left or len(left) >= least or not told_any
+        # No more is kept back than is needed.
+        assert kept_back <= 1
+        assert not kept_back or small

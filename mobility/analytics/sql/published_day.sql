@@ -13,8 +13,9 @@ WITH area AS MATERIALIZED (
     FROM mobility_service_area
 ), asked AS MATERIALIZED (
     SELECT b.id, coalesce(b.service_area_id, 0) AS area_id, b.dropoff, b.requested_at, ST_Transform(b.pickup, 6933) AS place,
-        coalesce(b.passenger_id, u.id, CASE WHEN p.phone = '' THEN 0
-            ELSE -1 - (hashtextextended(p.phone, 0) & 4611686018427387903) END) AS person,
+        coalesce(b.passenger_id, CASE WHEN p.phone = '' THEN 0 END,
+            (SELECT u.id FROM mobility_user u WHERE u.phone = '+' || p.phone),
+            -1 - (hashtextextended(p.phone, 0) & 4611686018427387903)) AS person,
         CASE WHEN b.status IN ('completed', 'no_show', 'unfulfilled') THEN b.status
             WHEN b.status <> 'cancelled' THEN 'open'
             WHEN b.driver_id IS NULL AND NOT EXISTS (
@@ -23,7 +24,8 @@ WITH area AS MATERIALIZED (
             ELSE 'cancelled' END AS outcome,
         CASE WHEN b.status = 'completed'
             THEN extract(epoch FROM coalesce(b.arrived_at, b.started_at) - b.search_started_at) END AS wait_s,
-        CASE WHEN b.status = 'completed' THEN t.length_m END AS trip_length_m,
+        CASE WHEN b.status = 'completed' THEN (SELECT t.length_m FROM mobility_trip t WHERE t.booking_id = b.id) END
+            AS trip_length_m,
         CASE WHEN b.status = 'completed'
             THEN extract(epoch FROM b.completed_at - b.started_at) END AS trip_duration_s
     FROM mobility_booking b
@@ -31,8 +33,6 @@ WITH area AS MATERIALIZED (
         SELECT CASE WHEN b.passenger_id IS NULL THEN regexp_replace(b.passenger_phone, '\D', '', 'g') END AS phone
         OFFSET 0
     ) p
-    LEFT JOIN mobility_user u ON u.phone = '+' || p.phone
-    LEFT JOIN mobility_trip t ON t.booking_id = b.id
     WHERE b.requested_at >= %(at)s AND b.requested_at < %(until)s
 ), ride AS MATERIALIZED (
     SELECT area_id, date_trunc('hour', requested_at, %(zone)s) AS hour,

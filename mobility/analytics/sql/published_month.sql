@@ -56,9 +56,13 @@ WITH ride AS MATERIALIZED (
     FROM (
         SELECT coalesce(b.service_area_id, 0) AS area_id, o.driver_id, coalesce(b.passenger_id, 0) AS person,
             o.status IN ('accepted', 'released') AS yes
-        FROM mobility_booking b JOIN mobility_offer o ON o.booking_id = b.id
-        WHERE b.requested_at >= %(at)s AND b.requested_at < %(until)s AND o.origin = 'asked'
-            AND o.status IN ('accepted', 'released', 'declined', 'expired')
+        FROM mobility_booking b
+        CROSS JOIN LATERAL (
+            SELECT driver_id, status FROM mobility_offer
+            WHERE booking_id = b.id AND origin = 'asked' AND status IN ('accepted', 'released', 'declined', 'expired')
+            OFFSET 0
+        ) o
+        WHERE b.requested_at >= %(at)s AND b.requested_at < %(until)s
     ) answers
     GROUP BY area_id
 ), total AS (

@@ -2,8 +2,13 @@
 -- with no total that one could be had from.
 WITH passed AS (
     SELECT coalesce(b.service_area_id, 0) AS area_id, c.verdict, count(*) AS times
-    FROM mobility_booking b JOIN mobility_search_considered c ON c.booking_id = b.id
-    WHERE b.requested_at >= %(at)s AND b.requested_at < %(until)s AND c.verdict NOT IN ('assigned', 'asked')
+    FROM mobility_booking b
+    CROSS JOIN LATERAL (
+        SELECT driver_id, verdict FROM mobility_search_considered
+        WHERE booking_id = b.id AND verdict NOT IN ('assigned', 'asked')
+        OFFSET 0
+    ) c
+    WHERE b.requested_at >= %(at)s AND b.requested_at < %(until)s
         AND %(at)s > statement_timestamp() - make_interval(secs => %(explain_keep_s)s)
     GROUP BY 1, 2
     HAVING count(DISTINCT c.driver_id) >= %(min_people)s
