@@ -14,17 +14,7 @@ from mobility.analytics.publish import due_periods, forget_old_publications, pub
 from mobility.demand.layers import COARSE_SIZE_M
 from mobility.demand.queries import MIN_COUNT
 from mobility.sql import sql
-from tests.analytics.city import ZONE, City, Ride, grown, people, told
-from tests.rest import set_knobs
-
-__all__ = ["set_knobs"]
-
-
-@pytest.fixture
-def city(committed_db, admin_url):
-    made = City(admin_url)
-    yield made
-    made.close()
+from tests.analytics.city import ZONE, Ride, grown, told
 
 
 def rows(statement, *params):

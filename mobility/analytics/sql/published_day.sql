@@ -7,15 +7,19 @@
 --   at, until, zone   the day
 --   hexagon_m         edge of the hexagons
 WITH area AS MATERIALIZED (
-    -- Out of the table's storage, which every look would have to unpack anew.
+    -- Out of the table's storage, which every look would have to unpack anew; and plain numbers are compared sooner.
     SELECT id, active, ST_SetSRID(area, 4326) AS shape, ST_Area(area) AS size,
+        ST_XMin(area) AS west, ST_XMax(area) AS east, ST_YMin(area) AS south, ST_YMax(area) AS north,
         greatest(1, ceil(ST_Area(ST_Transform(area, 6933)) / (1.5 * sqrt(3) * %(hexagon_m)s::float8 ^ 2))) AS hexagons
     FROM mobility_service_area
 ), asked AS MATERIALIZED (
-    SELECT b.id, coalesce(b.service_area_id, 0) AS area_id, b.dropoff, b.requested_at, ST_Transform(b.pickup, 6933) AS place,
-        coalesce(b.passenger_id, CASE WHEN p.phone = '' THEN 0 END,
-            (SELECT u.id FROM mobility_user u WHERE u.phone = '+' || p.phone),
-            -1 - (hashtextextended(p.phone, 0) & 4611686018427387903)) AS person,
+    SELECT coalesce(b.service_area_id, 0) AS area_id, b.dropoff, b.requested_at,
+        ST_Transform(b.pickup, 6933) AS place,
+        coalesce(b.passenger_id, (
+            SELECT coalesce(CASE WHEN p.phone = '' THEN 0 END,
+                (SELECT u.id FROM mobility_user u WHERE u.phone = '+' || p.phone),
+                -1 - (hashtextextended(p.phone, 0) & 4611686018427387903))
+            FROM (SELECT regexp_replace(b.passenger_phone, '\D', '', 'g') AS phone OFFSET 0) p)) AS person,
         CASE WHEN b.status IN ('completed', 'no_show', 'unfulfilled') THEN b.status
             WHEN b.status <> 'cancelled' THEN 'open'
             WHEN b.driver_id IS NULL AND NOT EXISTS (
@@ -29,19 +33,21 @@ WITH area AS MATERIALIZED (
         CASE WHEN b.status = 'completed'
             THEN extract(epoch FROM b.completed_at - b.started_at) END AS trip_duration_s
     FROM mobility_booking b
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN b.passenger_id IS NULL THEN regexp_replace(b.passenger_phone, '\D', '', 'g') END AS phone
-        OFFSET 0
-    ) p
     WHERE b.requested_at >= %(at)s AND b.requested_at < %(until)s
 ), ride AS MATERIALIZED (
     SELECT area_id, date_trunc('hour', requested_at, %(zone)s) AS hour,
-        mobility_hex_at(ST_X(place), ST_Y(place), %(hexagon_m)s::integer) AS cell, person, outcome, wait_s, trip_length_m,
+        mobility_hex_at(place_x, place_y, %(hexagon_m)s::integer) AS cell, person, outcome, wait_s, trip_length_m,
         trip_duration_s,
         coalesce((
-            SELECT a.id FROM area a WHERE a.active AND a.shape && dropoff AND ST_Intersects(a.shape, dropoff)
+            SELECT a.id FROM area a
+            WHERE a.active AND to_x BETWEEN a.west AND a.east AND to_y BETWEEN a.south AND a.north
+                AND ST_Intersects(a.shape, dropoff)
             ORDER BY a.size, a.id LIMIT 1), 0) AS to_area_id
-    FROM asked
+    FROM (
+        -- Once each: the functions are put in place of their calls, and ask for these many times.
+        SELECT *, ST_X(place) AS place_x, ST_Y(place) AS place_y, ST_X(dropoff) AS to_x, ST_Y(dropoff) AS to_y
+        FROM asked OFFSET 0
+    ) asked
 ), crowd AS MATERIALIZED (
     SELECT area_id, hour, cell, count(*) AS rides, count(DISTINCT person) >= %(min_people)s AS told
     FROM ride GROUP BY area_id, hour, cell
