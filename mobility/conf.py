@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import available_timezones
 
 PREFIX = "CARECONNECT_"
 NOT_KNOBS = {"CARECONNECT_ENV"}
@@ -162,6 +163,13 @@ class Knobs:
         "secret they are made of is thrown away.",
         low=1,
     )
+    reporting_time_zone: str = _knob(
+        "Africa/Johannesburg",
+        "In which time zone the days and months that analysts see begin and end. The first day that is published fixes it.",
+    )
+    publish_keep_days: int = _knob(
+        1_830, "How long the numbers that analysts see are kept, in days; whole months are thrown away.", low=431
+    )
     trackers: bool = _knob(
         False,
         "Let phones with a tracker app tell positions at /api/v1/track/. Their keys stand in addresses.",
@@ -195,6 +203,8 @@ def read_knobs(environ: Mapping[str, str], *, demo: bool) -> Knobs:
         raise ConfigurationMistake(f"CARECONNECT_STRATEGY must be one of {', '.join(STRATEGIES)}")
     if values["ranking"] not in RANKINGS:
         raise ConfigurationMistake(f"CARECONNECT_RANKING must be one of {', '.join(RANKINGS)}")
+    if values["reporting_time_zone"] not in available_timezones():
+        raise ConfigurationMistake("CARECONNECT_REPORTING_TIME_ZONE must be a time zone like Africa/Johannesburg")
     if values["guest_rides"] and not demo:
         raise ConfigurationMistake("CARECONNECT_GUEST_RIDES exists only with CARECONNECT_ENV=demo")
     return Knobs(**values)

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from mobility.analytics.publish import forget_old_publications, publish_due_periods
 from mobility.analytics.services import end_long_statements, keep_gis
 from mobility.bookings.addresses import look_up_due_addresses
 from mobility.commands.services import forget_old_commands
@@ -41,6 +42,8 @@ ADDRESS_TICK_S = 30.0
 ANALYSTS_TICK_S = 5.0
 DEMAND_TICK_S = 60.0
 DEMAND_ROUNDS = 40  # of one tick, like those of trips
+PUBLISH_TICK_S = 300.0
+PUBLISH_ROUNDS = 200  # days or months of one tick, when years are to be made up for
 TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
 GROWTH_TICK_S, GROWTH_MIB = 1.0, 128.0
@@ -96,6 +99,7 @@ def dispatcher_loops() -> "list[asyncio.Task[None]]":
         asyncio.create_task(_repeat(_address_tick, ADDRESS_TICK_S)),
         asyncio.create_task(_repeat(_demand_tick, DEMAND_TICK_S)),
         asyncio.create_task(_repeat(_analysts_tick, ANALYSTS_TICK_S)),
+        asyncio.create_task(_repeat(_publish_tick, PUBLISH_TICK_S)),
         asyncio.create_task(_repeat(_tidy_tick, TIDY_TICK_S)),
     ]
 
@@ -135,6 +139,7 @@ async def _tidy_tick() -> None:
     await in_database(forget_old_commands)
     await in_database(forget_old_answers)
     await in_database(forget_old_hours)
+    await in_database(forget_old_publications)
     await in_database(keep_partitions)
     await in_database(keep_gis)
     await _trips_tick()
@@ -149,6 +154,12 @@ async def _trips_tick() -> None:
 async def _demand_tick() -> None:
     for _ in range(DEMAND_ROUNDS):
         if not await in_database(count_due_hours):
+            return
+
+
+async def _publish_tick() -> None:
+    for _ in range(PUBLISH_ROUNDS):
+        if not await in_database(publish_due_periods, 1):
             return
 
 

@@ -104,6 +104,21 @@ def _no_counts(*cases: str) -> tuple[str, ...]:
     return _demand(*(f"test_counts_that_cannot_be_are_refused[{case}]" for case in cases))
 
 
+def _published(*tests: str) -> tuple[str, ...]:
+    return _in("analytics/test_published_guards", *tests)
+
+
+def _too_fine(*cases: str) -> tuple[str, ...]:
+    return _published(*(f"test_a_number_that_is_too_small_or_too_fine_is_refused[{case}]" for case in cases))
+
+
+def _frozen(table: str) -> tuple[str, ...]:
+    return _published(
+        *(f"test_even_the_owner_cannot_change_published_numbers[{table}-{how}]" for how in ("update", "delete")),
+        f"test_nothing_is_added_to_what_was_published_before[{table}]",
+    )
+
+
 def _api_keys(*tests: str) -> tuple[str, ...]:
     return _in("people/test_api_key_guards", *tests)
 
@@ -333,6 +348,21 @@ CHECKS = {
         "place_importance_is_a_share": _no_place(*(f"importance-place_importance_is_a_share{n}" for n in range(3))),
         "place_on_earth": _no_place(*(f"position-place_on_earth{n}" for n in range(4))),
     },
+    "mobility_published": {
+        "published_kind_is_known": _published("test_a_period_is_a_day_or_a_month"),
+        "published_month_begins_on_the_first": _published("test_a_period_is_a_day_or_a_month"),
+    },
+    "mobility_published_area": {
+        "published_area_is_coarse": _too_fine("area-requests=5", "area-completed=5", "area-wait_median_s=75")
+    },
+    "mobility_published_flow": {"published_flow_is_coarse": _too_fine("flow-requests=5", "flow-requests=11")},
+    "mobility_published_hour": {"published_hour_is_coarse": _too_fine("hour-requests=5", "hour-requests=12")},
+    "mobility_published_supply": {
+        "published_supply_is_coarse": _too_fine("supply-idle_drivers=5", "supply-idle_drivers=11")
+    },
+    "mobility_published_verdict": {
+        "published_verdict_is_coarse": _too_fine("verdict-passed_over=5", "verdict-passed_over=14")
+    },
     "mobility_service_area": {
         "service_area_has_a_name": _no_area("name-service_area_has_a_name"),
         "service_area_is_not_empty": _no_area("area-service_area_is_not_empty"),
@@ -422,6 +452,7 @@ PRIMARY_KEYS = {
     "mobility_search_round": {"mobility_search_round_pkey": _offers("TestRounds::test_a_round_is_told_once")},
     "mobility_socket_ticket": {"mobility_socket_ticket_pkey": _guards("test_a_ticket_opens_one_thing")},
     "mobility_surrogate_secret": {"mobility_surrogate_secret_pkey": _surrogates("test_a_month_has_one_secret")},
+    "mobility_published_hexagon": {"published_hexagon_once": _published("test_a_hexagon_has_one_shape")},
     "mobility_trip": {"mobility_trip_pkey": _trips("test_a_ride_has_one_trip")},
 }
 
@@ -437,6 +468,7 @@ UNIQUE = {
         "mobility_location_key_digest_key": _in("locations/test_doors", "test_two_keys_are_never_the_same")
     },
     "mobility_offer": {"offer_of_ride_and_driver": _BY_OTHERS_OFFER},
+    "mobility_published": {"published_once": _published("test_a_day_is_published_once")},
     "mobility_service_area": {"mobility_service_area_name_key": _areas("test_a_name_stands_once")},
     "mobility_user": {
         "mobility_user_phone_key": _guards("test_two_users_never_share[phone]"),
@@ -524,6 +556,16 @@ TRIGGERS = {
         ),
     },
     "mobility_position": {"position_version": _counted("position")},
+    "mobility_published": {
+        "published_guard": _published(
+            "test_even_the_owner_cannot_forget_that_a_day_was_published[DELETE FROM mobility_published]",
+            "test_nobody_says_when_or_by_whom_a_day_was_published",
+        )
+    },
+    **{
+        f"mobility_published_{t}": {f"published_{t}_guard": _frozen(t)}
+        for t in ("area", "flow", "hour", "supply", "verdict")
+    },
     "mobility_service_area": {"service_area_version": _counted("service_area")},
     "mobility_trip": {"trip_guard": _TRIP_OF_RIDE},
     "mobility_user": {
@@ -648,6 +690,16 @@ RULES = {
         "ride_event_seq_is_gapless": _no_log_row("4-confirmed-in_progress-ride_started-ride_event_seq_is_gapless"),
         "ride_event_follows_previous": _no_log_row("3-pending-confirmed-driver_assigned-ride_event_follows_previous"),
     },
+    "mobility_published_guard": {
+        "published_once_and_for_all": _published(
+            "test_even_the_owner_cannot_forget_that_a_day_was_published[DELETE FROM mobility_published]"
+        ),
+        "published_in_one_zone": _published("test_days_are_published_in_one_zone"),
+    },
+    "mobility_published_numbers_guard": {
+        "published_at_once": _published("test_nothing_is_added_to_what_was_published_before[hour]"),
+        "published_is_frozen": _published("test_even_the_owner_cannot_change_published_numbers[hour-update]"),
+    },
     "mobility_trip_guard": {"trip_is_of_a_driven_ride": _TRIP_OF_RIDE},
 }  # fmt: skip
 
@@ -663,6 +715,14 @@ NO_GRANT = {
     "mobility_driver_presence": ("DELETE",),
     "mobility_offer": ("DELETE",),
     "mobility_position": ("UPDATE", "DELETE"),
+    "mobility_published": ("UPDATE", "DELETE"),
+    "mobility_published_area": ("UPDATE",),
+    "mobility_published_flow": ("UPDATE",),
+    "mobility_published_hexagon": ("UPDATE", "DELETE"),
+    "mobility_published_hour": ("UPDATE",),
+    "mobility_published_ride": ("UPDATE",),
+    "mobility_published_supply": ("UPDATE",),
+    "mobility_published_verdict": ("UPDATE",),
     "mobility_ride_event": ("UPDATE", "DELETE"),
     "mobility_search_considered": ("UPDATE",),
     "mobility_search_round": ("UPDATE",),

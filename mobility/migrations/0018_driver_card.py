@@ -6,6 +6,6 @@ from mobility.sql import sql
 
 
 class Migration(migrations.Migration):
-    dependencies = [("mobility", "0015_gis_roles")]
+    dependencies = [("mobility", "0017_gis_published")]
 
     operations = [migrations.RunSQL(sql("drivers/sql/card_v1"), sql("drivers/sql/card_v1_down"))]

@@ -9,6 +9,7 @@ import pytest
 
 from mobility.analytics.logins import Logins
 from mobility.analytics.services import keep_gis
+from tests.analytics.city import City
 from tests.analytics.people import signed_up
 from tests.rest import set_knobs
 from tests.trips.conftest import stage
@@ -50,3 +51,10 @@ def operations(logins: Logins, name: str, admin_url: str) -> Iterator[psycopg.Co
     """A connection of a login that also reads single rides."""
     with signed_up(logins, f"gis_{name}o", admin_url, operations=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def city(committed_db, admin_url):
+    made = City(admin_url)
+    yield made
+    made.close()

@@ -12,7 +12,10 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'location_keeps_its_driver', 'location_newest_wins', 'offer_at_commit', 'offer_guard',
     'ride_event_at_commit', 'ride_event_guard', 'trip_guard', 'booking_version', 'driver_version',
     'driver_location_version', 'position_version', 'user_version',
-    'driver_name_of_user', 'driver_name_stays_users', 'user_name_to_driver', 'service_area_version'
+    'driver_name_of_user', 'driver_name_stays_users', 'user_name_to_driver', 'service_area_version',
+    'published_guard',
+    'published_area_guard', 'published_flow_guard', 'published_hour_guard', 'published_supply_guard',
+    'published_verdict_guard'
 ]) name
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name)
 UNION ALL
@@ -25,6 +28,7 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'mobility_geocoder_turn_pkey', 'place_once_per_source',
     'mobility_demand_hour_pkey', 'mobility_demand_made_pkey', 'mobility_service_area_name_key',
     'mobility_api_key_digest_key', 'mobility_knob_pkey', 'mobility_surrogate_secret_pkey',
+    'mobility_api_key_digest_key', 'published_once', 'published_hexagon_once',
     'offer_of_ride_and_driver', 'mobility_user_phone_key', 'mobility_user_username_key',
     'mobility_user_groups_user_id_group_id_d2248d4b_uniq',
     'mobility_user_user_permi_user_id_permission_id_1a6936de_uniq', 'booking_one_live_per_driver',
@@ -63,6 +67,8 @@ SELECT 'missing: ' || name FROM unnest(ARRAY[
     'place_has_a_name', 'place_importance_is_a_share', 'place_on_earth',
     'demand_cell_has_number', 'demand_counts_are_sane', 'demand_hour_is_whole', 'demand_made_hour_is_whole',
     'demand_size_is_offered',
+    'published_area_is_coarse', 'published_flow_is_coarse', 'published_hour_is_coarse', 'published_kind_is_known',
+    'published_month_begins_on_the_first', 'published_supply_is_coarse', 'published_verdict_is_coarse',
     'trip_counts_not_negative', 'trip_lengths_are_sane', 'trip_line_has_fixes', 'trip_times_in_order', 'trip_track_on_earth',
     'user_username_is_no_other_phone', 'booking_driver_is_the_offers', 'ride_event_move_allowed'
 ]) name
@@ -80,6 +86,11 @@ FROM (VALUES
     ('mobility_driver', 'DELETE'), ('mobility_driver_inbox', 'UPDATE'), ('mobility_driver_inbox', 'DELETE'),
     ('mobility_driver_location', 'DELETE'), ('mobility_driver_presence', 'DELETE'),
     ('mobility_offer', 'DELETE'), ('mobility_position', 'UPDATE'), ('mobility_position', 'DELETE'),
+    ('mobility_published', 'UPDATE'), ('mobility_published', 'DELETE'), ('mobility_published_area', 'UPDATE'),
+    ('mobility_published_flow', 'UPDATE'), ('mobility_published_hexagon', 'UPDATE'),
+    ('mobility_published_hexagon', 'DELETE'), ('mobility_published_hour', 'UPDATE'),
+    ('mobility_published_ride', 'UPDATE'), ('mobility_published_supply', 'UPDATE'),
+    ('mobility_published_verdict', 'UPDATE'),
     ('mobility_ride_event', 'UPDATE'), ('mobility_ride_event', 'DELETE'),
     ('mobility_search_considered', 'UPDATE'), ('mobility_search_round', 'UPDATE'),
     ('mobility_surrogate_secret', 'SELECT'), ('mobility_surrogate_secret', 'INSERT'),

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from mobility.analytics.publish import publish_due_periods
 from mobility.bookings.addresses import look_up_due_addresses
 from mobility.delivery import hub
 from mobility.demand.services import count_due_hours
@@ -35,9 +36,10 @@ class Command(BaseCommand):
             done = sweep()
             forgotten = forget_old_explanations()
             trips, hours, addresses = make_due_trips(), count_due_hours(), look_up_due_addresses()
+            published = publish_due_periods()
             self.stdout.write(
                 f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made,"
-                f" {hours} hours of demand counted, {addresses} rides lacked an address"
+                f" {hours} hours of demand counted, {addresses} rides lacked an address, {published} days or months published"
             )
             return
         if not settings.REDIS_URL:
