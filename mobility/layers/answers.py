@@ -56,7 +56,7 @@ def collection_answer(
     """
     gzipped = accepts_gzip(request)
     if own:
-        return _own_page(request, layer, found, wanted, gzipped=gzipped)
+        return _own_page(request, layer, found, wanted, reader, gzipped=gzipped)
     tag = etag(layer, request.build_absolute_uri(), reader, ",".join(wanted.fields), gzipped)
     answer: HttpResponseBase | None = get_conditional_response(request._request, etag=tag)
     if answer is None:
@@ -66,10 +66,10 @@ def collection_answer(
 
 
 def _own_page(
-    request: Request, layer: Layer, found: dict[str, Any], wanted: Wanted, *, gzipped: bool
+    request: Request, layer: Layer, found: dict[str, Any], wanted: Wanted, reader: Any, *, gzipped: bool
 ) -> HttpResponseBase:
     page = _page(request, layer, found, wanted, gzipped=gzipped)
-    tag = body_tag(page.content)
+    tag = body_tag(page.content, request.build_absolute_uri(), reader)
     return _tagged(get_conditional_response(request._request, etag=tag, response=page), tag)
 
 
