@@ -1,5 +1,6 @@
 """A passenger who asks for rides here and there and cancels them at once cannot tell where an idle driver stands."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from statistics import median
@@ -11,10 +12,12 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from geo.coordinates import point
+from mobility.bookings.queries import events_after
 from mobility.bookings.services import Actor
 from mobility.bookings.states import ActorRole, Status
+from mobility.dispatch.offers import RideRef, decline_offer
 from mobility.dispatch.services import cancel_ride, find_driver
-from mobility.models import DriverLocation, Presence
+from mobility.models import Booking, Driver, DriverLocation, Presence
 from mobility.people import throttle
 from tests.attacks.locating import (
     CENTRE,
@@ -27,8 +30,9 @@ from tests.attacks.locating import (
     place,
     plane,
 )
+from tests.rest import token_of
+from tests.server import EXAMPLE, serving
 
-pytestmark = pytest.mark.django_db
 DAY_S = 86_400.0
 SEED = 20261125
 AT_LEAST_M = 500  # what the decision promises: docs/decisions/0025
@@ -36,7 +40,7 @@ EXACT, CELLS_M = 0, 2_000
 
 
 @pytest.fixture
-def hidden(make_driver):
+def hidden(db, make_driver):
     """hidden(at): the one idle driver stands there, takes requests, answers none, and is never away."""
     driver = make_driver(*CENTRE, auto_accept=False, stationary=True)
     Presence.objects.create(driver=driver, socket_id=uuid4(), lease_until=Now() + timedelta(days=2))
@@ -193,3 +197,99 @@ def test_neither_do_several_accounts_at_one_address(hidden, attacker, told_by):
     told_by(CELLS_M)
     errors = errors_m(hidden, places_to_hide(4), lambda: by_rays(attacker(accounts=20).ask, rays=30, to_m=5))
     assert median(errors) >= AT_LEAST_M, sorted(errors)
+
+
+class TestWithinACell:
+    """Two worlds with the driver in different places of one cell cannot be told apart by anything a passenger is told."""
+
+    def answers(self, hidden, attacker, spot, pickups, driver):
+        """All a passenger is told of these searches and when each would end, and for which of them the driver was asked,
+        who declines every other one."""
+        hidden(spot)
+        one, told, asked_for = attacker(), [], []
+        for n, pickup in enumerate(pickups):
+            passenger = one.passengers[0]
+            outcome = find_driver(passenger, f"w{n}", one.request(pickup=pickup, distance_km=None))
+            if driver.offers.filter(booking_id=outcome.booking_id).exists():
+                asked_for.append(n)
+            if n % 2 and n in asked_for:
+                decline_offer(driver.pk, RideRef(booking_id=outcome.booking_id))
+            again = find_driver(passenger, f"w{n}", one.request(pickup=pickup, distance_km=None))
+            told.append((outcome.status, outcome.new_search, again.status, again.new_search, self.moves(again.booking_id)))
+            cancel_ride(outcome.booking_id, Actor(passenger, ActorRole.PASSENGER))
+        return told, asked_for
+
+    @staticmethod
+    def moves(booking_id):
+        booking = Booking.objects.get(pk=booking_id)
+        ends_after = booking.search_until - booking.search_started_at
+        return [(row.event, row.seq) for row in events_after(booking_id, 0)], ends_after
+
+    def test_every_answer_is_the_same(self, hidden, attacker, told_by):
+        told_by(CELLS_M)
+        driver = Driver.objects.get()
+        rng = np.random.default_rng(SEED)
+        middle = cells()[0][0]
+        spots = [middle + rng.uniform(-800, 800, 2) for _ in range(2)]
+        towards = (spots[1] - spots[0]) / np.linalg.norm(spots[1] - spots[0])
+        bearings = rng.uniform(0, 2 * np.pi, 12)
+        rings = [middle + (RADIUS_M + rng.uniform(-2_000, 4_000)) * np.array([np.sin(b), np.cos(b)]) for b in bearings]
+        # Between the two distances there are pickups that reach the driver at one spot and not at the other.
+        rings += [spots[n] + side * RADIUS_M * towards for n in (0, 1) for side in (1, -1)]
+        pickups = [place(at) for at in rings]
+        first, second = (self.answers(hidden, attacker, spot, pickups, driver) for spot in spots)
+        assert first[0] == second[0]
+        assert first[1] != second[1], "the driver was asked for the same rides: the worlds do not differ"
+
+    def test_by_exact_distances_they_are_not(self, hidden, attacker, told_by):
+        told_by(EXACT)
+        driver = Driver.objects.get()
+        middle = cells()[0][0]
+        east = np.array([700.0, 0.0])
+        pickups = [place(middle + np.array([RADIUS_M, 0.0])), place(middle - np.array([RADIUS_M, 0.0]))]
+        first, second = (self.answers(hidden, attacker, middle + side * east, pickups, driver) for side in (1, -1))
+        assert first[0] != second[0]
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory):
+    """A server with the searches of a day to be spent at once, and nobody let in without an account."""
+    with serving(tmp_path_factory.mktemp("limited"), **LIMITED) as running:
+        yield running
+
+
+LIMITED = {"CARECONNECT_GUEST_RIDES": "no", "CARECONNECT_SEARCHES_PER_HOUR": "240"}
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    """The same without cells."""
+    with serving(tmp_path_factory.mktemp("exact"), **LIMITED, CARECONNECT_REACH_CELL_M="0") as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("which", "found"), [("exact", True), ("limited", False)])
+@pytest.mark.usefixtures("committed_db")
+def test_over_the_wire(request, make_user, make_driver, which, found):
+    """The whole way a client has: a token, a socket a ride, frames. One spot the cells hide, and the control."""
+    running = request.getfixturevalue(which)
+    spot = cells()[0][0] + np.array([700.0, 900.0])
+    driver = make_driver(*place(spot), auto_accept=False, stationary=True)
+    Presence.objects.create(driver=driver, socket_id=uuid4(), lease_until=Now() + timedelta(days=2))
+    headers = {"Authorization": f"Token {token_of(make_user())}"}
+
+    async def ask(pickup, name):
+        async with running.ride(name, additional_headers=headers) as client:
+            wanted = EXAMPLE | {"pickup_latitude": pickup.latitude, "pickup_longitude": pickup.longitude}
+            assert (await client.ask(wanted | {"distance_km": None}))["type"] == "searching"
+            await client.send({"type": "ping"})
+            second = (await client.receive())["type"]
+            await client.send({"type": "cancel_ride"})
+            await client.until("ride_cancelled")
+            return second == "pong"
+
+    names = iter(range(240))
+    where = by_rays(lambda pickup: asyncio.run(ask(pickup, f"w{next(names)}")), rays=6)
+    away_m = float(np.linalg.norm(where.at - spot))
+    assert away_m < 50 if found else away_m > AT_LEAST_M

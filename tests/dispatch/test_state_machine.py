@@ -762,6 +762,8 @@ def walk_who_declines_or_misses_is_not_asked_again(m: Rides) -> None:
     assert m.rides["pam/r1"].status == "unfulfilled"
     m.ask("pam")
     assert (m.rides["pam/r1"].status, m._open()) == ("pending", [])
+    m.wait(91)
+    assert m.rides["pam/r1"].status == "unfulfilled"
     assert (m.drivers["ann"].missed, m.drivers["ben"].missed) == (0, 1)
     m.cancel("pam/r1")
 
