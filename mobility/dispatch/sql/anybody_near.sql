@@ -1,8 +1,9 @@
 -- Is a driver on duty in a cell of the grid that touches the reach of this search? Answered by cells alone: where in its cell
 -- a driver is makes no difference, and neither does what the driver answered to this ride. Only who was bound for it and
 -- gave it back is left out: where they were has been told. Whoever is in reach exactly is in such a cell. Each half has a
--- partial index of its own (free drivers, all others); `around_m` takes in every cell that could touch.
-WITH around AS (
+-- partial index of its own (free drivers, all others); `around_m` takes in every cell that could touch. Materialized: a polygon
+-- a cell, not a driver.
+WITH around AS MATERIALIZED (
     SELECT mobility_hex_of(l.position, %(cell_m)s) AS cell
     FROM mobility_driver_location l JOIN mobility_driver d ON d.id = l.driver_id
     JOIN mobility_user u ON u.id = d.user_id AND u.is_active
