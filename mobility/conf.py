@@ -36,9 +36,9 @@ class Knobs:
     )
     reach_cell_m: int = _knob(
         2_000,
-        "What passengers learn about drivers who are not theirs is told by cells of a grid: hexagons with edges of this "
-        "length, 250 or more. Whom a ride is offered to stays exact. 0 tells by exact distances, by which anybody can "
-        "locate a driver.",
+        "What passengers learn about drivers who are not theirs is told by cells of a grid: hexagons with edges of "
+        "this length, 250 or more. Whom a ride is offered to stays exact. 0 tells by exact distances, by which anybody "
+        "can locate a driver.",
     )
     candidate_count: int = _knob(5, "How many of the nearest drivers are asked at once for a ride.", low=1)
     strategy: str = _knob(

@@ -1,4 +1,4 @@
-"""Whether a search that finds nobody to ask goes on: the one thing passengers are told about drivers who are not theirs.
+"""Whether a search that finds nobody to ask goes on: all that passengers are told about drivers who are not theirs.
 
 Told by exact distances it would be a measuring tape: three points where "searching" turns into "no drivers" are three
 circles, and a driver stands where they meet. So it is told by the cells of a grid (`reach_cell_m`): as if each driver
@@ -19,8 +19,8 @@ _METRES_PER_DEGREE = 110_000
 def goes_on(search: Search, *, begins: bool) -> bool:
     """Whether a search with nobody to ask waits for somebody instead of being given up.
 
-    With cells that is decided once, when it `begins`: later it goes on to its time limit, since giving it up when the last
-    one asked has said no would tell that there was one to ask. Without cells, whenever nobody is left who might come.
+    With cells that is decided once, when it `begins`: later it goes on to its time limit, since giving it up when the
+    last one asked has said no would tell that there was one to ask. Without cells, whenever nobody is left.
     """
     if not knobs().reach_cell_m:
         return anybody_left(search)
@@ -38,8 +38,8 @@ def anybody_near(search: Search) -> bool:
 def widest_m(cell_m: float, latitude: float, radius_m: float) -> float:
     """At least the metres from corner to corner of any cell within about `radius_m` of the latitude (degrees).
 
-    The cells are hexagons with edges of `cell_m` on EPSG:6933, true to scale at 30 degrees: wider than high at the equator,
-    higher than wide towards the poles, and of one area.
+    The cells are hexagons with edges of `cell_m` on EPSG:6933, true to scale at 30 degrees: wider than high at the
+    equator, higher than wide towards the poles, and of one area.
     """
     farthest = min(88.0, abs(latitude) + (radius_m + 10 * cell_m) / _METRES_PER_DEGREE)
     nearest = max(0.0, abs(latitude) - (radius_m + 10 * cell_m) / _METRES_PER_DEGREE)

@@ -51,8 +51,8 @@ def collection_answer(
     """The collection of a layer by the parameters `found` of its source.
 
     304 where the asker has the newest; all of it, streamed; or one page, with `numberReturned` and `next`. `reader`
-    says for whom it was read, where that decides what is in it. What is somebody's `own` is tagged by itself: the version of
-    a table would tell them whenever anybody's row is written, a driver's who is asked for their ride too.
+    says for whom it was read, where that decides what is in it. What is somebody's `own` is tagged by itself: the
+    version of a table would tell them whenever anybody's row is written, a driver's who is asked for their ride too.
     """
     gzipped = accepts_gzip(request)
     if own:
@@ -70,7 +70,7 @@ def _own_page(
 ) -> HttpResponseBase:
     page = _page(request, layer, found, wanted, gzipped=gzipped)
     tag = body_tag(page.content, request.build_absolute_uri(), reader)
-    return _tagged(get_conditional_response(request._request, etag=tag, response=page), tag)
+    return _tagged(get_conditional_response(request._request, etag=tag, response=page) or page, tag)
 
 
 def _tagged(answer: HttpResponseBase, tag: str) -> HttpResponseBase:

@@ -21,7 +21,7 @@ def etag(layer: Layer, *about: Any) -> str:
 
 
 def body_tag(body: bytes, *about: Any) -> str:
-    """A weak entity tag of an answer that was read already, for one question: it tells nothing that the answer does not."""
+    """A weak entity tag of an answer that was read already: it tells nothing that the answer does not."""
     return _tag(hashlib.sha256(body).hexdigest(), *about)
 
 

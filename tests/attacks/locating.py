@@ -1,8 +1,9 @@
-"""How somebody finds a driver who can only ask "is anybody in reach of this place?". Knows no service: `ask` is a function.
+"""How somebody finds a driver who can only ask "is anybody in reach of this place?". `ask` is a function.
 
-Two attackers. `by_rays` knows nothing of how the answer is made: it looks for the edge of the area where the answer is yes, along
-rays from a place inside, and lays a circle through the edge. `by_elimination` knows everything but the driver's place: of all
-places (or cells) where the driver could be it keeps those that every answer allows, and asks wherever that halves them.
+Two attackers. `by_rays` knows nothing of how the answer is made: it looks for the edge of the area where the answer is
+yes, along rays from a place inside, and lays a circle through the edge. `by_elimination` knows everything but the
+driver's place: of all places (or cells) where the driver could be it keeps those that every answer allows, and asks
+wherever that halves them.
 
 Positions are metres east and north of `CENTRE`, arrays of shape (2,) or (n, 2).
 """
@@ -83,7 +84,11 @@ def _centre_of_circle(points: Plane) -> Plane:
 
 
 def by_elimination(
-    ask: Ask, could_be: Plane, far_m: Callable[[Plane, Plane], Plane], rng: np.random.Generator, reach_m: float = RADIUS_M
+    ask: Ask,
+    could_be: Plane,
+    far_m: Callable[[Plane, Plane], Plane],
+    rng: np.random.Generator,
+    reach_m: float = RADIUS_M,
 ) -> Found:
     """The middle of those places that every answer allows. `far_m` says how far each of the `could_be` (n, 2) is from a
     pickup, as the service reckons; whoever is within `reach_m` of it makes the answer yes.

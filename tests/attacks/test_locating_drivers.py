@@ -46,7 +46,9 @@ def hidden(db, make_driver):
     Presence.objects.create(driver=driver, socket_id=uuid4(), lease_until=Now() + timedelta(days=2))
 
     def stands(at):
-        DriverLocation.objects.filter(driver=driver).update(position=point(place(at)), indexed_position=point(place(at)))
+        DriverLocation.objects.filter(driver=driver).update(
+            position=point(place(at)), indexed_position=point(place(at))
+        )
 
     return stands
 
@@ -121,7 +123,7 @@ def town(every_m):
 
 
 def cells():
-    """The cells over the town: their middles, and how far they are from a pickup. Anybody can draw this grid at home."""
+    """The cells over the town: their middles, and how far they are from a pickup. Anybody can draw them at home."""
     spots = [place(at) for at in town(400)[0]]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -200,10 +202,10 @@ def test_neither_do_several_accounts_at_one_address(hidden, attacker, told_by):
 
 
 class TestWithinACell:
-    """Two worlds with the driver in different places of one cell cannot be told apart by anything a passenger is told."""
+    """Two worlds with the driver in different places of one cell cannot be told apart by what a passenger is told."""
 
     def answers(self, hidden, attacker, spot, pickups, driver):
-        """All a passenger is told of these searches and when each would end, and for which of them the driver was asked,
+        """All a passenger is told of these searches and when each would end; for which of them the driver was asked,
         who declines every other one."""
         hidden(spot)
         one, told, asked_for = attacker(), [], []
@@ -215,7 +217,9 @@ class TestWithinACell:
             if n % 2 and n in asked_for:
                 decline_offer(driver.pk, RideRef(booking_id=outcome.booking_id))
             again = find_driver(passenger, f"w{n}", one.request(pickup=pickup, distance_km=None))
-            told.append((outcome.status, outcome.new_search, again.status, again.new_search, self.moves(again.booking_id)))
+            told.append(
+                (outcome.status, outcome.new_search, again.status, again.new_search, self.moves(again.booking_id))
+            )
             cancel_ride(outcome.booking_id, Actor(passenger, ActorRole.PASSENGER))
         return told, asked_for
 

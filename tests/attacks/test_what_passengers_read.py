@@ -12,7 +12,6 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from geo.coordinates import lat_lon
 from geo.tiles import Tile, bounds_of
 from mobility.bookings.services import Actor
 from mobility.bookings.states import ActorRole
