@@ -14,6 +14,7 @@ PREFIX = "CARECONNECT_"
 NOT_KNOBS = {"CARECONNECT_ENV"}
 STRATEGIES = ("balanced", "nearest")
 RANKINGS = ("distance", "eta")
+SMALLEST_CELL_M = 250  # the grid's numbers have no room for smaller ones
 
 
 class ConfigurationMistake(ValueError):
@@ -33,6 +34,12 @@ class Knobs:
         10_000.0,
         "Drivers farther than this from the pickup are never matched, unless a service area has its own radius.",
         low=1,
+    )
+    reach_cell_m: int = _knob(
+        2_000,
+        "What passengers learn about drivers who are not theirs is told by cells of a grid: hexagons with edges of "
+        "this length, 250 or more. Whom a ride is offered to stays exact. 0 tells by exact distances, by which anybody "
+        "can locate a driver.",
     )
     candidate_count: int = _knob(5, "How many of the nearest drivers are asked at once for a ride.", low=1)
     strategy: str = _knob(
@@ -207,6 +214,8 @@ def read_knobs(environ: Mapping[str, str], *, demo: bool) -> Knobs:
         raise ConfigurationMistake("CARECONNECT_REPORTING_TIME_ZONE must be a time zone like Africa/Johannesburg")
     if values["guest_rides"] and not demo:
         raise ConfigurationMistake("CARECONNECT_GUEST_RIDES exists only with CARECONNECT_ENV=demo")
+    if 0 < values["reach_cell_m"] < SMALLEST_CELL_M:
+        raise ConfigurationMistake(f"CARECONNECT_REACH_CELL_M must be 0 or at least {SMALLEST_CELL_M}")
     return Knobs(**values)
 
 

@@ -205,7 +205,9 @@ class BookingsView(PersonalView):
         )
         found |= place_params(params.bbox(query), params.circle(query)) | time_params(params.interval(query))
         page = wanted_page(query, BOOKINGS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown_to(reader))
-        return collection_answer(request, BOOKINGS, found, page, reader=f"{reader} {found['user_id']}")
+        return collection_answer(
+            request, BOOKINGS, found, page, reader=f"{reader} {found['user_id']}", own=reader == Reader.PASSENGER
+        )
 
 
 def _reader(request: Request) -> Reader:

@@ -149,7 +149,7 @@ def release_driver(booking: Booking, actor: Actor, reason: str, *, search_on: bo
     tell_driver(driver_id, InboxKind.RIDE_RELEASED, booking_id=booking.pk, offer_id=offer_id, reason=reason)
     events.publish(events.DriverFreed(driver_id))
     if not given_up and search_on:
-        result = next_round(search_of(rows("dispatch/sql/lock_ride", {"booking_id": booking.pk})[0]))
+        result = next_round(search_of(rows("dispatch/sql/lock_ride", {"booking_id": booking.pk})[0]), begins=True)
         return seq if result.seq is None else result.seq
     return seq
 

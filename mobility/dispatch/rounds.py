@@ -10,8 +10,9 @@ from geo.coordinates import LatLon
 from mobility import events
 from mobility.bookings import services as bookings
 from mobility.conf import knobs
-from mobility.dispatch.queries import Candidate, Search, anybody_left, first_fetch, params_of
+from mobility.dispatch.queries import Candidate, Search, first_fetch, params_of
 from mobility.dispatch.ranking import Ranking
+from mobility.dispatch.reach import goes_on
 from mobility.dispatch.states import CloseReason, OfferStatus, Outcome
 from mobility.dispatch.strategies import strategy
 from mobility.transactions import rows
@@ -39,9 +40,10 @@ def search_of(ride: Any) -> Search:
     )  # fmt: skip
 
 
-def next_round(search: Search) -> RoundResult:
-    """Ask the next wave of drivers, or bind one who takes rides by themselves. With nobody to ask, wait for those who
-    are busy or asked elsewhere; with nobody left at all, give the search up. Nobody is being asked for the ride now.
+def next_round(search: Search, *, begins: bool = False) -> RoundResult:
+    """Ask the next wave of drivers, or bind one who takes rides by themselves. With nobody to ask, wait for somebody or
+    give the search up, as `goes_on` says; it `begins` with this round or did so before. Nobody is being asked for the
+    ride now.
     """
     ranking = Ranking()
     asked, passed_over = _ask_the_best(search, ranking)
@@ -53,7 +55,7 @@ def next_round(search: Search) -> RoundResult:
         _explain(search, Outcome.ASKED, ranking)
         schedule(search.booking_id, search.rounds + 1)
         return RoundResult(Outcome.ASKED)
-    if not anybody_left(search):
+    if not goes_on(search, begins=begins):
         _explain(search, Outcome.NOBODY)
         schedule(search.booking_id, search.rounds + 1)
         return RoundResult(Outcome.NOBODY, bookings.give_up_search(search.booking_id))

@@ -121,7 +121,7 @@ def _refuse_second_live_ride(passenger_id: int, whose: str = "You already have")
 
 
 def _search(search: Search, *, seq: int) -> SearchOutcome:
-    result = next_round(search)
+    result = next_round(search, begins=True)
     status = Status.PENDING
     if result.driver_id is not None:
         status = Status.CONFIRMED
@@ -237,7 +237,7 @@ def warm_up() -> None:
     with transaction.atomic():
         new = bookings.insert_booking(None, f"warm-up-{uuid4().hex}", RideRequest(nowhere, nowhere))
         if new is not None:
-            next_round(Search(new.id, WARM_UP, None, nowhere, None))
+            next_round(Search(new.id, WARM_UP, None, nowhere, None), begins=True)
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         transaction.set_rollback(True)

@@ -17,7 +17,16 @@ def etag(layer: Layer, *about: Any) -> str:
     To be read before the data: an answer may then be newer than its tag, which costs a repetition, never older.
     """
     slice_of_time = int(time.time() / layer.clock_s) if layer.clock_s else 0
-    text = "\n".join(map(str, (layer.name, _version(layer), slice_of_time, *about)))
+    return _tag(layer.name, _version(layer), slice_of_time, *about)
+
+
+def body_tag(body: bytes, *about: Any) -> str:
+    """A weak entity tag of an answer that was read already: it tells nothing that the answer does not."""
+    return _tag(hashlib.sha256(body).hexdigest(), *about)
+
+
+def _tag(*about: Any) -> str:
+    text = "\n".join(map(str, about))
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 

@@ -52,13 +52,13 @@ def waiting(make_user, ride_request):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize(("radius_m", "status"), [(2_000, "unfulfilled"), (4_000, "pending"), (None, "pending")])
-def test_a_small_radius_does_not_reach_a_driver_3_km_away(
+@pytest.mark.parametrize(("radius_m", "status"), [(2_000, "unfulfilled"), (9_500, "pending"), (None, "pending")])
+def test_a_small_radius_does_not_reach_a_driver_9_km_away(
     area, driver, make_user, ride_request, set_knobs, strategy, radius_m, status
 ):
     set_knobs(strategy=strategy)
     area(radius_m)
-    far = driver(3_000)
+    far = driver(9_000)
     outcome = find_driver(make_user().pk, "r", ride_request())
     assert outcome.status == status
     assert Offer.objects.filter(driver=far).exists() is (status == "pending")
@@ -86,12 +86,12 @@ def test_whom_a_ride_waits_for_is_within_its_radius(make_driver):
 
 def test_a_search_asked_for_again_has_the_radius_of_now(area, driver, make_user, ride_request):
     area(2_000)
-    far, user = driver(3_000), make_user()
+    far, user = driver(9_000), make_user()
     assert find_driver(user.pk, "r", ride_request()).status == "unfulfilled"
-    ServiceArea.objects.update(matching_radius_m=4_000)
+    ServiceArea.objects.update(matching_radius_m=9_500)
     assert find_driver(user.pk, "r", ride_request()).status == "pending"
     assert Offer.objects.get().driver == far
-    assert list(SearchRound.objects.order_by("round").values_list("radius_m", flat=True)) == [2_000, 4_000]
+    assert list(SearchRound.objects.order_by("round").values_list("radius_m", flat=True)) == [2_000, 9_500]
 
 
 def test_a_search_under_way_keeps_the_radius_it_began_with(area, driver, make_user, ride_request):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 RADIUS_M, ARRIVAL_M = 10_000, 200
+CELL_M = 5_000  # no cell by which passengers are told is wider; where its edges are the model does not know
 DELIVERY_S, OFFER_S, SEARCH_S, STALE_S, LEASE_S = 4, 15, 90, 60, 30
 LOST_S, SILENT_TRIP_S, NO_SHOW_S = 120, 1800, 300
 MISSES, RELEASES = 3, 3
@@ -132,6 +133,7 @@ class Model:
         self.touched: set[Driver | Ride] = {driver} if driver and command in {"online", "connect"} else set()
         self.places_lost: list[Ride] = []
         self.taken: set[Ride] = set()
+        self.began: set[Ride] = set()  # searches
 
     # --- who could be asked -------------------------------------------------------------------------------------------
 
@@ -165,10 +167,16 @@ class Model:
     def nearest(self, r: Ride, now: float) -> list[Driver]:
         return sorted((d for d in self.drivers.values() if self.eligible(d, r, now)), key=r.far)
 
-    def anybody(self, r: Ride, now: float) -> bool:
-        """On duty in the radius, though perhaps busy or asked for another ride."""
-        on_duty = [d for d in self.drivers.values() if d.status == "busy" or self.reachable(d, now)]
-        return any(self.fits(d, r, now) for d in on_duty)
+    def anybody(self, r: Ride, now: float, within_m: int = RADIUS_M) -> bool:
+        """On duty there, though perhaps busy, asked for another ride, or through with this one; but not who gave it
+        back."""
+        gave_back = {o.driver for o in r.offers if o.status == "released"}
+        return any(
+            d.verified and d not in gave_back and (d.status == "busy" or self.reachable(d, now))
+            and d.user != r.passenger and r.wanted[1] in {None, d.vehicle} and self.fresh(d, now)
+            and r.far(d) <= within_m
+            for d in self.drivers.values()
+        )  # fmt: skip
 
     def turn(self, d: Driver, now: float) -> Ride | None:
         """Which ride a driver gets who came online or free: the one that waits longest; while riders outnumber idle
@@ -290,7 +298,8 @@ class Model:
         legal(target == "pending" or not r.open(), "drivers are still asked")
         d = r.driver
         if event == "no_drivers":
-            legal(now >= r.until() or not self.anybody(r, now), "given up with drivers in reach and time left")
+            in_vain = r in self.began and not self.anybody(r, now)
+            legal(now >= r.until() or in_vain, "given up with time left: only a search that begins may be")
         if event in {"driver_arrived", "ride_started"}:
             r.last_move, r.arrived = now, now if event == "driver_arrived" else r.arrived
         if event == "driver_released":
@@ -305,7 +314,9 @@ class Model:
             d.inbox += ["ride_released"] if event == "driver_released" else []
             d.status, d.rides, r.attention = "available", d.rides + (event == "ride_completed"), False
             self.touched.add(d)
-        r.since = now if target == "pending" else r.since
+        if target == "pending":
+            r.since = now
+            self.began.add(r)
         r.status = target
         r.log.append(event)
         self.touched.add(r)
@@ -393,8 +404,10 @@ class Model:
             r.attention |= swept and under_way and self.silent(r, SILENT_TRIP_S, now)
             late = [o for o in r.open() if now >= min(o.own_end(), r.until())]
             over = r.status == "pending" and now >= r.until()
-            if swept and (late or over or self.lost(r, now) or (alone and not self.anybody(r, now))):
+            if swept and (late or over or self.lost(r, now)):
                 found.append(f"nobody looks at {r}")
+            if r in self.began and alone and not self.anybody(r, now, RADIUS_M + CELL_M):
+                found.append(f"{r} waits for nobody")
         return found
 
     def deadlines(self) -> list[float]:

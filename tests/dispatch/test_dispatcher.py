@@ -107,9 +107,11 @@ def test_whom_it_did_not_reach_is_asked_again_only_after_connecting_anew(make_as
     driver = make_asked()
     search()
     wait(5)
-    assert booking().status == Status.UNFULFILLED  # nobody else is there, and this one is not reached
+    assert booking().status == Status.PENDING  # nobody else is there, and this one is not reached
     last = ConsideredDriver.objects.latest("round")
     assert (last.driver_id, last.verdict) == (driver.pk, "unreachable")
+    wait(90)
+    assert booking().status == Status.UNFULFILLED
     duty.connect_driver(driver.pk, uuid4())
     assert search("r").booking_id != booking_id_of_first()
     assert offers()[driver.pk] == ("pending", None)
@@ -129,7 +131,7 @@ def test_delivered_offers_live_fifteen_seconds_from_the_delivery(make_asked, sea
     assert {status for status, _ in offers().values()} == {"pending"}
     wait(3.1)
     assert offers() == {driver.pk: ("expired", None), other.pk: ("expired", None)}
-    assert booking().status == Status.UNFULFILLED
+    assert booking().status == Status.PENDING
 
 
 def test_a_late_acknowledgement_starts_nothing(make_asked, search, admin_url):
@@ -168,7 +170,7 @@ def test_a_search_ends_after_ninety_seconds(make_asked, search, wait):
 
 def test_with_nobody_on_duty_in_reach_it_ends_at_once(make_asked, search):
     make_asked(status="offline")
-    make_asked(12_000)
+    make_asked(15_000)
     make_asked(verified=False)
     make_asked(vehicle_type="suv")
     assert search(vehicle_type="sedan").status == Status.UNFULFILLED
@@ -179,6 +181,27 @@ def test_beyond_ten_kilometres_nobody_is_asked(make_asked, search):
     search()
     assert set(offers()) == {near.pk}
     assert far.pk not in offers()
+
+
+def test_a_search_goes_on_after_everybody_has_said_no_and_asks_whoever_comes(make_asked, search, wait):
+    driver = make_asked()
+    search()
+    decline_offer(driver.pk, RideRef(ride_id="r"))
+    wait(20)
+    assert booking().status == Status.PENDING
+    late = make_asked(100)
+    wait(2.1)
+    assert offers()[late.pk] == ("pending", None)
+
+
+def test_without_cells_it_ends_when_nobody_is_left(make_asked, search, settings):
+    settings.MOBILITY = replace(settings.MOBILITY, reach_cell_m=0)
+    drivers = [make_asked(100 * n) for n in range(2)]
+    search()
+    for driver in drivers:
+        assert booking().status == Status.PENDING
+        decline_offer(driver.pk, RideRef(ride_id="r"))
+    assert booking().status == Status.UNFULFILLED
 
 
 def test_waves_of_five_go_outwards(make_asked, search, wait):
@@ -192,9 +215,9 @@ def test_waves_of_five_go_outwards(make_asked, search, wait):
     assert asked == [{d.pk for d in drivers[:n]} for n in (5, 10, 12)]
     for driver in drivers[10:]:
         decline_offer(driver.pk, RideRef(ride_id="r"))
-    assert booking().status == Status.UNFULFILLED
+    assert booking().status == Status.PENDING
     assert list(SearchRound.objects.order_by("round").values_list("outcome", flat=True)) == [
-        "asked", "asked", "asked", "nobody",
+        "asked", "asked", "asked", "waiting",
     ]  # fmt: skip
 
 

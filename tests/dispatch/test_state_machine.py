@@ -61,7 +61,7 @@ HOMES: dict[str, dict[str, Any]] = {
     "both": {"at": 400},  # a passenger, too
     "ramp": {"at": 900, "vehicle_type": "wheelchair_accessible"},
     "papers": {"at": 50, "verified": False},
-    "remote": {"at": 14_000},
+    "remote": {"at": 20_000},
 }
 PASSENGERS = ("pam", "pia", "both", "guest")
 RIDE_IDS = ("r1", "r2", "r3", "r4", "r5")
@@ -756,7 +756,13 @@ def walk_who_declines_or_misses_is_not_asked_again(m: Rides) -> None:
     m.say("cat", "pam/r1", "accept")  # offer_expired, seen by nobody yet
     m.say("cat", "pam/r1", "acknowledge")
     m.sweep()
-    m.ask("pam")  # all three are through with it
+    m.ask("pam")  # all three are through with it, and it still waits for somebody else
+    assert m.rides["pam/r1"].status == "pending"
+    m.wait(61)
+    assert m.rides["pam/r1"].status == "unfulfilled"
+    m.ask("pam")
+    assert (m.rides["pam/r1"].status, m._open()) == ("pending", [])
+    m.wait(91)
     assert m.rides["pam/r1"].status == "unfulfilled"
     assert (m.drivers["ann"].missed, m.drivers["ben"].missed) == (0, 1)
     m.cancel("pam/r1")
@@ -767,12 +773,14 @@ def walk_three_misses_in_a_row(m: Rides) -> None:
     for n in (1, 2):
         m.find("pam", f"r{n}")
         m.wait(16)
+        m.cancel(f"pam/r{n}")
     m.find("pam", "r3")
     m.decline(("ann", "pam/r3"))
     for n in (1, 2, 3):
         assert m.drivers["ann"].status == "available"
         m.find("pia", f"r{n}")
         m.wait(16)
+        m.cancel(f"pia/r{n}")
     assert m.drivers["ann"].status == "offline"
     m.find("pia", "r4")  # nobody is on duty
     m.go_online("ann")
@@ -783,6 +791,7 @@ def walk_three_misses_in_a_row(m: Rides) -> None:
         for k in range(n):
             m.find("both", f"{answer}{k}")
             m.wait(16)
+            m.cancel(f"both/{answer}{k}")
         if answer:
             m.find("both", "r9")
             m.accept(("ann", "both/r9"))
@@ -810,6 +819,8 @@ def walk_whoever_goes_offline_is_not_asked(m: Rides) -> None:
     m.say("ann", "pam/r1", "accept")  # offer_withdrawn
     m.go_offline("ben")
     m.go_offline("ben")
+    assert m.rides["pam/r1"].status == "pending"
+    m.wait(91)
     assert m.rides["pam/r1"].status == "unfulfilled"
     m.go_online("ann")
     m.ask("pam", WANTED[-1])  # now in a vehicle that nobody has
