@@ -70,7 +70,7 @@ def qgis(script: str, **given: Any) -> Any:
 
 
 def _environment(home: str) -> dict[str, str]:
-    """As little as there must be: no virtual environment, no settings of whoever runs the tests, no screen, no proxy."""
+    """As little as there must be: no virtual environment, no settings of whoever runs this, no screen, no proxy."""
     return {
         "PATH": "/usr/bin:/bin", "HOME": home, "XDG_RUNTIME_DIR": home, "LANG": "C.UTF-8",
         "QT_QPA_PLATFORM": "offscreen", "QGIS_AUTH_DB_DIR_PATH": home, "QGIS_CUSTOM_CONFIG_PATH": home,

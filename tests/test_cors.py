@@ -36,7 +36,8 @@ def cors_of(answer) -> dict[str, str]:
 class TestAnswers:
     @pytest.mark.django_db
     @pytest.mark.parametrize(
-        ("path", "status"), [("/api/v1/me/", 401), ("/api/v1/nothing/", 404), ("/tiles/x.y", 404), ("/ogc/x", 404)]
+        ("path", "status"),
+        [("/api/v1/me/", 401), ("/api/v1/nothing/", 404), ("/tiles/x.y", 404), ("/ogc/x", 404), ("/ogc/", 200)],
     )
     def test_a_refusal_can_be_read(self, client, path, status):
         answer = client.get(path, headers={"Origin": OURS})
