@@ -11,7 +11,7 @@ from tests.rest import token_of
 from tests.test_openapi_fuzz import CHECKS
 
 # Refusals come to those who ask too often, and a login page to browsers: tests/ogc/test_who_may_read.py.
-DOCUMENT = schemathesis.openapi.from_dict(definition(RequestFactory().get("/ogc/api")))
+DOCUMENT = schemathesis.openapi.from_dict(definition(RequestFactory(HTTP_HOST="localhost").get("/ogc/api")))
 OPERATIONS = {found.ok().path: found.ok() for found in DOCUMENT.get_all_operations()}
 RIGHT_AND_WRONG = [(path, mode) for path in OPERATIONS for mode in GenerationMode]
 

@@ -1,4 +1,4 @@
-"""The pages of OGC API in a real browser: a map and a table, at every size and in both schemes, by session and by key."""
+"""The pages of OGC API in a real browser: map and table, wide and narrow, light and dark, by session and by key."""
 
 import base64
 import re

@@ -306,7 +306,8 @@ class TestPropertyFilters:
     ("query", "named"),
     [
         ("colour=red", "colour"), ("token=x", "token"), ("limit=0", "limit"), ("limit=-1", "limit"),
-        ("limit=x", "limit"), ("limit=", "limit"), ("limit=1.5", "limit"), ("limit=nan", "limit"), ("f=xml", "f"), ("f=", "f"),
+        ("limit=x", "limit"), ("limit=", "limit"), ("limit=1.5", "limit"), ("limit=nan", "limit"),
+        ("f=xml", "f"), ("f=", "f"),
         ("bbox=1,2,3", "bbox"), ("bbox=1,2,3,4,5", "bbox"), ("bbox=1,2,3,x", "bbox"), ("bbox=1,2,nan,4", "bbox"),
         ("bbox=1,2,3,inf", "bbox"), ("bbox=1,4,3,2", "bbox"), ("bbox=-181,0,0,1", "bbox"), ("bbox=0,-91,0,1", "bbox"),
         ("bbox=1,2,5,3,4,1", "bbox"), ("bbox=1,2,3,4&bbox=1,2,3,4", "bbox"), ("bbox=", "bbox"),
