@@ -94,7 +94,9 @@ def _page(request: Request, wanted: Wanted, source: dict[str, Any], limit: int) 
     rendered = rendered_page(wanted.collection.layer, source, wanted.fields, limit)
     everything = {name: value for name, value in wanted.query.items() if name != "cursor"}
     matched = counted(wanted.collection.layer, wanted.collection.found(flat(everything), wanted.key))
-    members = {"type": "FeatureCollection", "links": _links(request, wanted, rendered), "timeStamp": _now()}
+    members: dict[str, Any] = {
+        "type": "FeatureCollection", "links": _links(request, wanted, rendered), "timeStamp": _now(),
+    }  # fmt: skip
     members |= {} if matched is None else {"numberMatched": matched}
     members |= {"numberReturned": rendered.number}
     if wanted.form == "html":

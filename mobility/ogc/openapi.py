@@ -197,7 +197,7 @@ _NOT_MODIFIED = {"description": "What `If-None-Match` names is still the newest.
 
 
 def _both(schema: str, media_type: str, *, page: bool = False) -> dict[str, Any]:
-    told = {"$ref": f"#/components/schemas/{schema}"}
+    told: dict[str, Any] = {"$ref": f"#/components/schemas/{schema}"}
     if page:
         told = {"allOf": [{"$ref": "#/components/schemas/FeatureCollection"}, _of_these(told)]}
     return {"description": "It.", "content": {media_type: {"schema": told}, HTML: {"schema": _TEXT}}}

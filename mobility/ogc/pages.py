@@ -10,7 +10,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from rest_framework.exceptions import NotAuthenticated
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 from geo.ogc.links import JSON, in_form, own_links
@@ -18,14 +17,14 @@ from geo.ogc.negotiation import Form, form_of
 from geo.params import ParameterError
 from mobility.layers.answers import accepts_gzip, coded
 from mobility.people.keys import WITH_BASIC_KEYS
-from mobility.rest import PersonalView
+from mobility.rest import PersonalView, WhatThereIs
 from mobility.tiles.page import CONTENT_SECURITY_POLICY
 
 
-class _JSONForRefusals(BaseContentNegotiation):
+class _JSONForRefusals(WhatThereIs):
     """Which form is wanted, decides `geo.ogc.negotiation`; only refusals go through the framework's renderers."""
 
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:  # noqa: ARG002
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:  # noqa: ARG002
         """The first."""
         return renderers[0], renderers[0].media_type
 
