@@ -2,7 +2,7 @@
 
 import json
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpResponseBase
 from django.utils import timezone
@@ -130,12 +130,17 @@ def _table(
         "rows": [(f["id"], [_told(f["properties"][name]) for name in wanted.fields]) for f in features],
         "matched": members.get("numberMatched"),
         "returned": rendered.number,
-        "following": next((found["href"] for found in members["links"] if found["rel"] == "next"), None),
+        "following": next((_of_this_host(one["href"]) for one in members["links"] if one["rel"] == "next"), None),
         "first": "cursor" not in wanted.query,
-        "as_json": in_form(request.build_absolute_uri(), "json"),
-        "mapped": "?" + urlencode(mapped),
+        "as_json": in_form(request.get_full_path(), "json"),
+        "mapped": f"{request.path}?{urlencode(mapped)}",
     }
     return html(request, "items", shown)
+
+
+def _of_this_host(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
 
 
 def _single(request: Request, wanted: Wanted, source: dict[str, Any]) -> HttpResponseBase:
@@ -150,12 +155,12 @@ def _single(request: Request, wanted: Wanted, source: dict[str, Any]) -> HttpRes
 
 
 def _facts(request: Request, wanted: Wanted, feature: dict[str, Any]) -> HttpResponseBase:
-    address = in_form(request.build_absolute_uri(), "json")
+    address = in_form(request.get_full_path(), "json")
     told = [
         (field, _told(feature["properties"][field.name])) for field in wanted.collection.layer.chosen(wanted.fields)
     ]
     shown = {"collection": wanted.collection, "feature_id": feature["id"], "told": told}
-    return html(request, "item", shown | {"as_json": address, "mapped": "?f=json", "placed": feature["geometry"]})
+    return html(request, "item", shown | {"as_json": address, "mapped": address, "placed": feature["geometry"]})
 
 
 def _told(value: Any) -> str:

@@ -86,7 +86,9 @@ def page(
     if "links" in document:
         document = document | {"links": [*own_links(url, form, media_type), *document["links"]]}
     if form == "html":
-        return html(request, template, {"document": document, "as_json": in_form(url, "json")} | shown)
+        return html(
+            request, template, {"document": document, "as_json": in_form(request.get_full_path(), "json")} | shown
+        )
     body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     return coded(body, media_type, gzipped=accepts_gzip(request))
 

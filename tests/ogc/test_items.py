@@ -163,7 +163,7 @@ class TestPages:
     def test_the_next_page_of_a_table_is_a_table(self, ask, many):
         page = ask(f"{ITEMS}?limit=2", Accept="text/html").content.decode()
         assert "2 on this page, 7 in all" in page
-        address = page.partition('<a href="http://testserver/ogc/')[2].partition('" rel="next"')[0]
+        address = page.partition('" rel="next"')[0].rpartition('"/ogc/')[2]
         following = ask(html.unescape(address))
         assert following["Content-Type"].startswith("text/html")
         assert "The first page" in following.content.decode()

@@ -52,7 +52,7 @@ class TestEveryPage:
         content = ask(path, Accept="text/html").content.decode()
         assert not re.findall(r"<script(?![^>]*\bsrc=)", content)
         assert not re.findall(r"<style|\sstyle=|\son\w+=", content)
-        assert not re.findall(r"""(?:src)=["'](?:https?:)?//""", content)
+        assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", content)
 
     @pytest.mark.parametrize("path", PAGES)
     def test_is_answered_to_head_and_written_by_nobody(self, ask, path):
