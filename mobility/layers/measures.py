@@ -8,7 +8,7 @@ from django.db import OperationalError, connection, transaction
 from mobility.layers.layer import Layer
 from mobility.sql import sql
 
-AT_MOST, PATIENCE_MS = 100_000, 500
+AT_MOST, PATIENCE_MS = 100_000, 250
 _CANCELLED = "57014"
 
 
