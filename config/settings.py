@@ -131,12 +131,12 @@ def _origin(text: str) -> str:
 
 # Pages of these origins may read the API and the tiles, with a token or a key in a header, never with our cookies.
 CORS_ALLOWED_ORIGINS = [_origin(text.strip()) for text in env.list("CORS_ALLOWED_ORIGINS", default=[])]
-# What machines ask for: the API and the tiles, but not the page about tiles.
-CORS_URLS_REGEX = r"^/(?:api/|tiles/.)"
+# What machines ask for: the API, the tiles but not the page about them, and OGC API.
+CORS_URLS_REGEX = r"^/(?:api/|tiles/.|ogc/)"
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_METHODS = ["GET", "POST"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-none-match"]
-CORS_EXPOSE_HEADERS = ["ETag", "Link", "Location", "Retry-After", "X-Truncated-At"]
+CORS_EXPOSE_HEADERS = ["Content-Crs", "ETag", "Link", "Location", "Retry-After", "X-Truncated-At"]
 CORS_PREFLIGHT_MAX_AGE = 600
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 if BEHIND_TLS_PROXY:

@@ -20,7 +20,7 @@ from mobility.errors import ANSWERS, Refusal, refusal_for
 
 log = structlog.get_logger(__name__)
 PROBLEM_JSON = "application/problem+json"
-API, TILES = "/api/", "/tiles/"
+API, TILES, OGC = "/api/", "/tiles/", "/ogc/"
 # Where a problem's `type` is explained.
 PROBLEM_TYPES = "/api/v1/problems/"
 
@@ -41,9 +41,9 @@ _RETRY_AFTER_S = {"try_again": 1, "unavailable": 2, "geocoder_unavailable": 5}
 
 
 def for_machines(path: str) -> bool:
-    """Whether programs ask there, who want problems in JSON, and no page: the API, and what is below the page of
-    layers."""
-    return path.startswith(API) or (path.startswith(TILES) and path != TILES)
+    """Whether programs ask there, who want problems in JSON, and no page: the API, what is below the page of layers,
+    and OGC API, whose pages people read as well."""
+    return path.startswith((API, OGC)) or (path.startswith(TILES) and path != TILES)
 
 
 def problem(code: str, detail: str = "", *, status: int | None = None, **members: Any) -> dict[str, Any]:

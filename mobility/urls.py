@@ -13,6 +13,15 @@ from mobility.drivers.api import MeView
 from mobility.health import healthz, readyz
 from mobility.locations.api import DriverHistoryView, DriversView, DriverView
 from mobility.locations.doors import FleetLocationsView, OwnLocationsView, TrackerView
+from mobility.ogc.api import (
+    CollectionsView,
+    CollectionView,
+    ConformanceView,
+    DefinitionView,
+    ItemsView,
+    ItemView,
+    LandingView,
+)
 from mobility.openapi import SchemaView
 from mobility.pages import landing, problems
 from mobility.people.api import LoginView, LogoutView, RegisterView, TicketView
@@ -52,6 +61,13 @@ urlpatterns = [
     path("api/v1/demand/", DemandView.as_view(), name="demand"),
     path("api/v1/geocode/", GeocodeView.as_view(), name="geocode"),
     path("api/v1/geocode/reverse/", ReverseView.as_view(), name="geocode-reverse"),
+    path("ogc/", LandingView.as_view(), name="ogc-landing"),
+    path("ogc/conformance", ConformanceView.as_view(), name="ogc-conformance"),
+    path("ogc/api", DefinitionView.as_view(), name="ogc-api"),
+    path("ogc/collections", CollectionsView.as_view(), name="ogc-collections"),
+    path("ogc/collections/<str:collection>", CollectionView.as_view(), name="ogc-collection"),
+    path("ogc/collections/<str:collection>/items", ItemsView.as_view(), name="ogc-items"),
+    path("ogc/collections/<str:collection>/items/<str:feature_id>", ItemView.as_view(), name="ogc-item"),
     path("api/v1/problems/", problems, name="problems"),
     path("api/v1/schema/", SchemaView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -16,7 +16,7 @@ from tests.test_configuration import settings_start
 
 __all__ = ["empty_cache"]
 OURS, OTHER = "https://maps.example.org", "https://evil.example.org"
-EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Truncated-At"}
+EXPOSED = {"Content-Crs", "ETag", "Link", "Location", "Retry-After", "X-Truncated-At"}
 PREFLIGHT = {
     "Origin": OURS, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization",
 }  # fmt: skip
@@ -35,7 +35,10 @@ def cors_of(answer) -> dict[str, str]:
 @pytest.mark.usefixtures("allowed")
 class TestAnswers:
     @pytest.mark.django_db
-    @pytest.mark.parametrize(("path", "status"), [("/api/v1/me/", 401), ("/api/v1/nothing/", 404), ("/tiles/x.y", 404)])
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [("/api/v1/me/", 401), ("/api/v1/nothing/", 404), ("/tiles/x.y", 404), ("/ogc/x", 404), ("/ogc/", 200)],
+    )
     def test_a_refusal_can_be_read(self, client, path, status):
         answer = client.get(path, headers={"Origin": OURS})
         told = cors_of(answer)

@@ -109,7 +109,10 @@ def test_the_schema_says_who_may_ask_and_shows_an_example_of_everything(tmp_path
                     assert content.get("examples") or "vector-tile" in kind, (path, kind)
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1/problems/", "/api/v1/docs/"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/api/v1/problems/", "/api/v1/docs/", "/ogc/?f=html", "/ogc/conformance?f=html", "/ogc/api?f=html"],
+)
 def test_pages_load_nothing_from_elsewhere_and_hold_no_script(path):
     page = Client().get(path).content.decode()
     assert not re.findall(r"<script(?![^>]*\bsrc=)", page)
@@ -121,7 +124,7 @@ def test_the_landing_page_says_how_to_open_a_ride():
     page = Client().get("/").content.decode()
     assert "CareConnect Mobility" in page
     assert "ws://testserver/ws/ride/12345/" in page
-    for path in ("/api/v1/docs/", "/admin/", "/healthz"):
+    for path in ("/api/v1/docs/", "/admin/", "/ogc/", "/healthz"):
         assert f'href="{path}"' in page
     assert "wss://testserver/ws/ride/12345/" in Client().get("/", secure=True).content.decode()
 

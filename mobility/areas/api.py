@@ -7,8 +7,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework_gis.fields import GeometryField
 
-from geo import params
-from mobility.areas.layers import AREAS, areas_params
+from mobility.areas.layers import AREAS, AREAS_QUERY, AREAS_QUERY_OF_OPERATORS, areas_found
 from mobility.areas.models import ServiceArea
 from mobility.geojson_api import (
     BOX_PARAMETERS,
@@ -22,7 +21,6 @@ from mobility.geojson_api import (
     fields_parameter,
 )
 from mobility.layers.answers import collection_answer, wanted_page
-from mobility.paging import id_of
 from mobility.people.authentication import user_of
 from mobility.people.keys import WITH_KEYS
 from mobility.people.models import Scope
@@ -108,15 +106,10 @@ class ServiceAreasView(PersonalView):
         `next` is the address of the following page, null on the last one."""
         operator = not is_key(request) and is_operator(user_of(request))
         query = query_of(
-            request, "bbox", "near", "radius_m", "fields", "limit", "cursor",
+            request, *AREAS_QUERY, "fields", "limit",
             # An export takes one of few places for as long as its reader wants: not for everybody who can register.
-            *(["active", "export"] if operator else ["export"] if is_key(request) else []),
+            *([*AREAS_QUERY_OF_OPERATORS, "export"] if operator else ["export"] if is_key(request) else []),
         )  # fmt: skip
         page = wanted_page(query, AREAS, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
-        found = areas_params(
-            params.flag(query, "active") if operator else True,
-            id_of(query["cursor"]) if "cursor" in query else None,
-            params.bbox(query),
-            params.circle(query),
-        )
+        found = areas_found(query, operator=operator)
         return collection_answer(request, AREAS, found, page, reader="operator" if operator else "")

@@ -9,11 +9,17 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework_gis.fields import GeometryField
 
-from geo import params
 from geo.coordinates import from_point
 from geo.geojson import line_geometry
-from mobility.bookings.layers import BOOKINGS, OPERATORS_ONLY, Reader, bookings_params, shown_to
-from mobility.bookings.listing import ride_of
+from mobility.bookings.layers import (
+    BOOKINGS,
+    BOOKINGS_QUERY,
+    BOOKINGS_QUERY_OF_OPERATORS,
+    OPERATORS_ONLY,
+    Reader,
+    bookings_found,
+    shown_to,
+)
 from mobility.bookings.models import Booking, RideEvent
 from mobility.bookings.states import Status
 from mobility.drivers.models import Driver
@@ -30,7 +36,6 @@ from mobility.geojson_api import (
     fields_parameter,
 )
 from mobility.layers.answers import collection_answer, wanted_page
-from mobility.layers.layer import place_params, time_params
 from mobility.people.api import MaskedPhoneField
 from mobility.people.authentication import user_of
 from mobility.people.keys import WITH_KEYS
@@ -150,9 +155,8 @@ FEATURE_EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-_QUERY = ("status", "bbox", "near", "radius_m", "datetime", "fields", "limit", "cursor")
 # An export takes one of few places for as long as its reader wants: not for everybody who can register.
-_MORE = {Reader.PASSENGER: (), Reader.KEY: ("export",), Reader.OPERATOR: ("export", "attention")}
+_MORE = {Reader.PASSENGER: (), Reader.KEY: ("export",), Reader.OPERATOR: ("export", *BOOKINGS_QUERY_OF_OPERATORS)}
 
 
 class BookingsView(PersonalView):
@@ -196,14 +200,8 @@ class BookingsView(PersonalView):
         the people and what they wrote. `next` is the address of the following page. A
         ride's place is the line from its pickup to its dropoff."""
         reader = _reader(request)
-        query = query_of(request, *_QUERY, *_MORE[reader])
-        found = bookings_params(
-            user_of(request).pk if reader == Reader.PASSENGER else None,
-            params.choices(query, "status", Status.values),
-            params.flag(query, "attention"),
-            ride_of(query["cursor"]) if "cursor" in query else None,
-        )
-        found |= place_params(params.bbox(query), params.circle(query)) | time_params(params.interval(query))
+        query = query_of(request, *BOOKINGS_QUERY, "fields", "limit", *_MORE[reader])
+        found = bookings_found(query, user_of(request).pk if reader == Reader.PASSENGER else None)
         page = wanted_page(query, BOOKINGS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown_to(reader))
         return collection_answer(
             request, BOOKINGS, found, page, reader=f"{reader} {found['user_id']}", own=reader == Reader.PASSENGER

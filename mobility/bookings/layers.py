@@ -4,8 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from geo import params
 from geo.features import Field
-from mobility.layers.layer import Layer
+from mobility.bookings.listing import ride_of
+from mobility.bookings.states import Status
+from mobility.layers.layer import Layer, place_params, time_params
 
 BOOKINGS = Layer(
     name="bookings",
@@ -73,5 +76,22 @@ def bookings_params(
     at, booking_id = before or (None, None)
     return {
         "user_id": user_id, "statuses": statuses or None, "attention": attention,
-        "before_at": at, "before_id": booking_id,
+        "before_at": at, "before_id": booking_id, "only": None,
     }  # fmt: skip
+
+
+# What may be asked for of rides in a query, and what by operators alone.
+BOOKINGS_QUERY = ("status", "bbox", "near", "radius_m", "datetime", "cursor")
+BOOKINGS_QUERY_OF_OPERATORS = ("attention",)
+
+
+def bookings_found(query: dict[str, str], user_id: int | None) -> dict[str, Any]:
+    """The parameters of the source for the rides of a query, one passenger's or (None) everybody's; `ParameterError`
+    names what cannot be used."""
+    found = bookings_params(
+        user_id,
+        params.choices(query, "status", Status.values),
+        params.flag(query, "attention"),
+        ride_of(query["cursor"]) if "cursor" in query else None,
+    )
+    return found | place_params(params.bbox(query), params.circle(query)) | time_params(params.interval(query))

@@ -10,9 +10,8 @@ from rest_framework.request import Request
 from rest_framework_gis.fields import GeometryField
 
 from geo import params
-from mobility.demand.layers import COARSE_SIZE_M, DEMAND, demand_params
+from mobility.demand.layers import COARSE_SIZE_M, DEMAND, DEMAND_QUERY, demand_found
 from mobility.demand.models import SIZES_M, DemandHour
-from mobility.demand.queries import cell_of
 from mobility.geojson_api import (
     BOX_PARAMETERS,
     EXPORT_PARAMETER,
@@ -128,17 +127,10 @@ class DemandView(PersonalView):
 
         A key sees what tells nothing of single persons: hours that are over, hexagons of one size, counts below 10 as
         null and others to the nearest 5."""
-        query = query_of(request, "size_m", "datetime", "bbox", "fields", "limit", "cursor", "export")
+        query = query_of(request, *DEMAND_QUERY, "fields", "limit", "export")
         asked = params.interval(query)
         between = params.bounded(asked, timedelta(days=1) if asked is None else LONGEST, timezone.now())
         key = is_key(request)
-        found = demand_params(
-            # Two sizes could be subtracted from each other.
-            params.number_of(query, "size_m", (COARSE_SIZE_M,) if key else SIZES_M, default=DEFAULT_SIZE_M),
-            between,
-            box=params.bbox(query),
-            after=cell_of(query["cursor"]) if "cursor" in query else None,
-            suppress=key,
-        )
+        found = demand_found(query, between, suppress=key)
         page = wanted_page(query, DEMAND, default=DEFAULT_LIMIT, highest=MAX_LIMIT)
         return collection_answer(request, DEMAND, found, page, reader="key" if key else "operator")

@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from geo import params
 from geo.coordinates import Bounds
 from geo.features import Field
 from geo.params import Interval
-from mobility.demand.queries import MIN_COUNT, demand_version
+from mobility.demand.models import SIZES_M
+from mobility.demand.queries import MIN_COUNT, cell_of, demand_version
 from mobility.layers.layer import Layer, place_params
 
 # The one size of hexagons for those who must not learn about single persons.
@@ -52,4 +54,21 @@ def demand_params(
         "after_id": cell_id,
         "suppress": suppress,
         "min_count": MIN_COUNT,
+        "only": None,
     }
+
+
+# What may be asked for of demand in a query.
+DEMAND_QUERY = ("size_m", "datetime", "bbox", "cursor")
+
+
+def demand_found(query: dict[str, str], between: Interval | None, *, suppress: bool) -> dict[str, Any]:
+    """The parameters of the source for the hexagons of a query in these hours; `ParameterError` names what cannot be
+    used. With `suppress` there is one size: two could be subtracted from each other."""
+    return demand_params(
+        params.number_of(query, "size_m", (COARSE_SIZE_M,) if suppress else SIZES_M, default=COARSE_SIZE_M),
+        between,
+        box=params.bbox(query),
+        after=cell_of(query["cursor"]) if "cursor" in query else None,
+        suppress=suppress,
+    )

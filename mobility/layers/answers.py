@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -58,10 +58,15 @@ def collection_answer(
     if own:
         return _own_page(request, layer, found, wanted, reader, gzipped=gzipped)
     tag = etag(layer, request.build_absolute_uri(), reader, ",".join(wanted.fields), gzipped)
+    send = _export if wanted.export else _page
+    return unless_known(request, tag, lambda: send(request, layer, found, wanted, gzipped=gzipped))
+
+
+def unless_known(request: Request, tag: str, make: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    """The answer that `make` makes, under an entity tag that was read before; 304 where the asker has it."""
     answer: HttpResponseBase | None = get_conditional_response(request._request, etag=tag)
     if answer is None:
-        send = _export if wanted.export else _page
-        answer = send(request, layer, found, wanted, gzipped=gzipped)
+        answer = make()
     return _tagged(answer, tag)
 
 

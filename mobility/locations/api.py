@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from geo import params
-from mobility.drivers.models import Driver, DriverStatus
+from mobility.drivers.models import Driver
 from mobility.errors import Refusal
 from mobility.geojson_api import (
     BOX_PARAMETERS,
@@ -27,10 +27,9 @@ from mobility.geojson_api import (
     fields_parameter,
 )
 from mobility.layers.answers import collection_answer, wanted_page
-from mobility.locations.layers import DRIVERS, HISTORY, drivers_params, history_params
+from mobility.locations.layers import DRIVERS, DRIVERS_QUERY, HISTORY, drivers_found, history_params
 from mobility.locations.models import Position
-from mobility.locations.queries import DriverFilter, drivers_with_location, instant_of
-from mobility.paging import id_of
+from mobility.locations.queries import drivers_with_location, instant_of
 from mobility.people.api import MaskedPhoneField
 from mobility.people.keys import WITH_KEYS
 from mobility.people.models import Scope
@@ -134,19 +133,10 @@ class DriversView(PersonalView):
         """By id, a page at a time: `next` is the address of the following page, null on the last one. With `bbox`,
         `near` or `datetime`, drivers without a position are left out. Send the `ETag` of an answer as `If-None-Match`
         to hear whether it is still the newest. A key gets no `name`, `phone` and `vehicle_registration`."""
-        query = query_of(
-            request, "bbox", "near", "radius_m", "status", "datetime", "fields", "limit", "cursor", "export"
-        )
-        wanted = DriverFilter(
-            params.bbox(query),
-            params.circle(query),
-            params.choices(query, "status", DriverStatus.values),
-            params.interval(query),
-        )
+        query = query_of(request, *DRIVERS_QUERY, "fields", "limit", "export")
         shown = DRIVERS.shown(personal=not is_key(request))
         page = wanted_page(query, DRIVERS, default=DEFAULT_LIMIT, highest=MAX_LIMIT, shown=shown)
-        after = id_of(query["cursor"]) if "cursor" in query else None
-        return collection_answer(request, DRIVERS, drivers_params(wanted, after), page)
+        return collection_answer(request, DRIVERS, drivers_found(query), page)
 
 
 class DriverView(PersonalView):

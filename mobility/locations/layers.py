@@ -3,12 +3,15 @@
 from datetime import datetime
 from typing import Any
 
+from geo import params
 from geo.features import Field
 from geo.params import Interval
 from mobility.conf import knobs
+from mobility.drivers.models import DriverStatus
 from mobility.layers.layer import Layer, place_params, time_params
 from mobility.locations.models import REACH_SLACK_M
 from mobility.locations.queries import DriverFilter
+from mobility.paging import id_of
 
 DRIVERS = Layer(
     name="drivers",
@@ -68,7 +71,23 @@ def drivers_params(wanted: DriverFilter, after: int | None) -> dict[str, Any]:
         place_params(wanted.box, wanted.circle, margin_m=REACH_SLACK_M)
         | time_params(wanted.between)
         | {"after": after, "statuses": wanted.statuses or None, "stale_after_s": knobs().stale_after_s}
+        | {"only": None, "placeless": False}
     )
+
+
+# What may be asked for of drivers in a query.
+DRIVERS_QUERY = ("bbox", "near", "radius_m", "status", "datetime", "cursor")
+
+
+def drivers_found(query: dict[str, str]) -> dict[str, Any]:
+    """The parameters of the source for the drivers of a query; `ParameterError` names what cannot be used."""
+    wanted = DriverFilter(
+        params.bbox(query),
+        params.circle(query),
+        params.choices(query, "status", DriverStatus.values),
+        params.interval(query),
+    )
+    return drivers_params(wanted, id_of(query["cursor"]) if "cursor" in query else None)
 
 
 def history_params(driver_id: int, between: Interval, after: datetime | None, **place: Any) -> dict[str, Any]:

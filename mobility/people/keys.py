@@ -4,6 +4,8 @@ A view takes keys where it says `authentication_classes = WITH_KEYS` and a permi
 that names a scope. Everywhere else a key is worth nothing.
 """
 
+import base64
+import binascii
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -44,6 +46,20 @@ def key_sent(request: Any) -> str | None:
     if not words or words[0].lower() != "key":
         return None
     return words[1] if len(words) == 2 and len(words[1]) <= MAX_KEY_LENGTH else ""
+
+
+def key_in_basic(request: Any) -> str | None:
+    """The password in `Authorization: Basic`, whatever the user name; None without such a header, "" where it cannot be
+    a key."""
+    words = request.META.get("HTTP_AUTHORIZATION", "")[: 8 * MAX_KEY_LENGTH].split()
+    if not words or words[0].lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(words[1], validate=True).decode("ascii") if len(words) == 2 else ""
+    except (ValueError, binascii.Error):
+        return ""
+    key = text.partition(":")[2]
+    return key if len(key) <= MAX_KEY_LENGTH else ""
 
 
 def issue_api_key(
@@ -106,7 +122,7 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
         """No user, and the key; None when there is no such header. Unknown, expired and revoked are refused alike."""
-        text = key_sent(request)
+        text = self.sent(request)
         if text is None:
             return None
         key = api_key_in_force(text)
@@ -114,6 +130,10 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
             raise AuthenticationFailed("The key is unknown, expired or revoked, or not for this.")
         _count_request(key)
         return AnonymousUser(), key
+
+    def sent(self, request: Request) -> str | None:
+        """The text of the key that was sent; None where there is none."""
+        return key_sent(request)
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         """Makes a missing key 401 and not 403."""
@@ -126,8 +146,23 @@ def _count_request(key: ApiKey) -> None:
         raise Refusal("too_many_requests", retry_after_s=retry_after_s(limit))
 
 
+class BasicKeyAuthentication(ApiKeyAuthentication):
+    """The same key as the password of HTTP Basic, for programs that know no other way: GIS clients. A person's password
+    is worth nothing here (docs/decisions/0026-ogc-api.md)."""
+
+    def sent(self, request: Request) -> str | None:
+        """The text of the key that was sent; None where there is none."""
+        return key_in_basic(request)
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+        """The challenge: some programs send no password before they have seen one."""
+        return 'Basic realm="CareConnect Mobility", charset="UTF-8"'
+
+
 # For views that people and keys may read. A header goes before the cookie: a bad key is never made good by a session.
 WITH_KEYS = (TokenAuthentication, ApiKeyAuthentication, SessionAuthentication)
+# The first one's challenge is told to those who sent nothing.
+WITH_BASIC_KEYS = (BasicKeyAuthentication, *WITH_KEYS)
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):

@@ -109,8 +109,8 @@ def _for_tipg(fleet: Fleet) -> None:
     select = source.replace("l.position AS geom", "l.indexed_position AS geom").replace(MADE_AHEAD, "")
     select = select[: select.rindex("ORDER BY")]
     names = ("after", "statuses", "begin", "end", "box_a", "box_b", "wide_a", "wide_b", "near_a", "near_b",
-             "near_longitude", "near_latitude", "radius_m")  # fmt: skip
-    params = dict.fromkeys(names) | {"stale_after_s": STALE_AFTER_S}
+             "near_longitude", "near_latitude", "radius_m", "only")  # fmt: skip
+    params = dict.fromkeys(names) | {"placeless": False, "stale_after_s": STALE_AFTER_S}
     drawn = ", ".join(["id", "geom", *TILE_FIELDS])
     with psycopg.connect(libpq(fleet.admin_url), autocommit=True) as connection:
         cursor = psycopg.ClientCursor(connection)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 COLUMNS = ["id", "geom", "cell", "hour", "requests", "unfulfilled", "idle_drivers"]
 EVERYTHING: dict[str, Any] = {
     "size_m": 500, "begin": None, "end": None, "box_a": None, "box_b": None, "after_hour": None, "after_id": None,
-    "limit": None, "suppress": False, "min_count": MIN_COUNT,
+    "limit": None, "only": None, "suppress": False, "min_count": MIN_COUNT,
 }  # fmt: skip
 TRIALS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -78,7 +78,12 @@ def test_the_layers_are_seen(browse, operator, make_driver, tmp_path, size, sche
 
 
 def middle(page: Page) -> dict[str, float]:
-    box = page.locator("#layers-map canvas").bounding_box()
+    return middle_of(page, "#layers-map")
+
+
+def middle_of(page: Page, element: str) -> dict[str, float]:
+    """The middle of a map, from its upper left corner."""
+    box = page.locator(f"{element} canvas").bounding_box()
     return {"x": box["width"] / 2, "y": box["height"] / 2}
 
 

@@ -73,7 +73,7 @@ def test_nothing_but_our_own_files_may_be_loaded(page):
 def test_every_file_it_names_is_there(page):
     content = page(is_staff=True).content.decode()
     named = re.findall(r'(?:src|href)="/static/([^"]+)"', content)
-    assert len(named) == 5
+    assert len(named) == 6
     for name in (*named, "vendor/maplibre/maplibre-gl.mjs", "vendor/maplibre/maplibre-gl-worker.mjs"):
         assert finders.find(name), name
 

@@ -1,4 +1,4 @@
--- Rides, newest first; `user_id` those of one passenger, null everybody's. A ride's place is the line from pickup to dropoff.
+-- Rides, newest first; `user_id` those of one passenger, null everybody's; `only` one of them. A ride's place is the line from pickup to dropoff.
 SELECT b.id, mobility_ride_line(b.pickup, b.dropoff) AS geom, b.ride_id, b.status, b.seq,
     mobility_masked_phone(b.passenger_phone) AS passenger_phone,
     CASE WHEN d.id IS NOT NULL THEN json_build_object(
@@ -14,6 +14,7 @@ LEFT JOIN mobility_user u ON u.id = d.user_id
 WHERE (%(user_id)s::bigint IS NULL OR b.passenger_id = %(user_id)s::bigint)
     AND (%(before_at)s::timestamptz IS NULL
         OR (b.requested_at, b.id) < (%(before_at)s::timestamptz, %(before_id)s::bigint))
+    AND (%(only)s::bigint IS NULL OR b.id = %(only)s::bigint)
     AND (%(statuses)s::text[] IS NULL OR b.status = ANY (%(statuses)s::text[]))
     AND (%(attention)s::boolean IS NULL OR %(attention)s::boolean
         = (b.attention_since IS NOT NULL AND b.status IN ('confirmed', 'in_progress')))

@@ -3,6 +3,7 @@
 --   begin, end           hours that begin in [begin, end); null: open
 --   box_a, box_b         what meets either of two geometries of degrees, SRID 4326; both null: everywhere
 --   after_hour, after_id only what comes after this one; null: from the start
+--   only                 the one with this id; null: all
 --   limit                null: all
 --   suppress, min_count  for readers who must not learn about single persons: hours that are over, counts by
 --                        mobility_coarse_count; what shows no count is left out
@@ -22,6 +23,9 @@ FROM (
         AND (%(end)s::timestamptz IS NULL OR h.hour < %(end)s::timestamptz)
         AND (%(after_hour)s::timestamptz IS NULL
             OR (h.hour, h.cell) > (%(after_hour)s::timestamptz, %(after_id)s::bigint & 8589934591))
+        AND (%(only)s::bigint IS NULL
+            OR h.hour = to_timestamp(946684800 + 3600 * (%(only)s::bigint >> 33))
+                AND h.cell = (%(only)s::bigint & 8589934591))
         AND (%(box_a)s::geometry IS NULL AND %(box_b)s::geometry IS NULL
             OR h.cell BETWEEN least(
                     (mobility_hex_reach(%(box_a)s::geometry, %(size_m)s::integer))[1],

@@ -1,6 +1,6 @@
--- Drivers and where they are, by id; with a place asked for, only those who have told a position. The spatial index has drivers
--- beside their position, so it is asked for a wider box, and the position decides. The cards are properties as text, made ahead
--- (drivers/sql/card_v1.sql).
+-- Drivers and where they are, by id; `only` one. With a box or a time asked for, only those who have told a position,
+-- or with `placeless` those who have not as well. The spatial index has drivers beside their position, so it is asked for a wider
+-- box, and the position decides. The cards are properties as text, made ahead (drivers/sql/card_v1.sql).
 SELECT d.id, l.position AS geom, d.personal_card, d.card, d.shown_name AS name, mobility_masked_phone(d.phone) AS phone,
     d.vehicle_type, d.vehicle_registration, d.status, d.rating, d.total_rides, d.verified, d.stationary,
     d.status <> 'offline' AND NOT d.stationary AND (
@@ -12,10 +12,12 @@ SELECT d.id, l.position AS geom, d.personal_card, d.card, d.shown_name AS name, 
 FROM mobility_driver d
 LEFT JOIN mobility_driver_location l ON l.driver_id = d.id
 WHERE (%(after)s::bigint IS NULL OR d.id > %(after)s::bigint)
+    AND (%(only)s::bigint IS NULL OR d.id = %(only)s::bigint)
     AND (%(statuses)s::text[] IS NULL OR d.status = ANY (%(statuses)s::text[]))
-    AND (%(begin)s::timestamptz IS NULL OR l.recorded_at >= %(begin)s::timestamptz)
-    AND (%(end)s::timestamptz IS NULL OR l.recorded_at <= %(end)s::timestamptz)
-    AND (%(box_a)s::geometry IS NULL
+    AND (%(begin)s::timestamptz IS NULL OR l.recorded_at >= %(begin)s::timestamptz
+        OR %(placeless)s AND l.driver_id IS NULL)
+    AND (%(end)s::timestamptz IS NULL OR l.recorded_at <= %(end)s::timestamptz OR %(placeless)s AND l.driver_id IS NULL)
+    AND (%(box_a)s::geometry IS NULL OR %(placeless)s AND l.driver_id IS NULL
         OR (l.indexed_position && %(wide_a)s::geometry OR l.indexed_position && %(wide_b)s::geometry)
             AND (ST_Intersects(l.position, %(box_a)s::geometry) OR ST_Intersects(l.position, %(box_b)s::geometry)))
     AND (%(radius_m)s::float8 IS NULL
