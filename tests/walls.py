@@ -550,7 +550,10 @@ TRIGGERS = {
             "test_nobody_says_when_or_by_whom_a_day_was_published",
         )
     },
-    **{f"mobility_published_{t}": {f"published_{t}_guard": _frozen(t)} for t in ("area", "flow", "hour", "supply", "verdict")},
+    **{
+        f"mobility_published_{t}": {f"published_{t}_guard": _frozen(t)}
+        for t in ("area", "flow", "hour", "supply", "verdict")
+    },
     "mobility_service_area": {"service_area_version": _counted("service_area")},
     "mobility_trip": {"trip_guard": _TRIP_OF_RIDE},
     "mobility_user": {"user_version": _counted("user")},

@@ -231,7 +231,11 @@ def grown(seed: int, first: date, days: int, *, citizens: int = 2500, a_day: int
                 for _ in range(rng.choice([1, 2, 2, 4])):
                     ride(person, day, area, number, hour)
         for _ in range(int(a_day * busy)):
-            person = 41 + (rng.randrange(citizens) if rng.random() < 0.7 else min(int(rng.paretovariate(0.8)), citizens))
+            person = 41 + (
+                rng.randrange(citizens) if rng.random() < 0.7 else min(int(rng.paretovariate(0.8)), citizens)
+            )
             area = rng.choices([1, 2, 3, 4, 0], [60, 25, 8, 4, 3])[0]
-            ride(person, day, area, min(int(rng.paretovariate(1.0)), 12) - 1, rng.choice([7, 7, 7, 8, 8, 12, 16, 17, 3]))
+            ride(
+                person, day, area, min(int(rng.paretovariate(1.0)), 12) - 1, rng.choice([7, 7, 7, 8, 8, 12, 16, 17, 3])
+            )
     return found

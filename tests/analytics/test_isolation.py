@@ -101,7 +101,13 @@ class Attack:
             " FROM gis.area_days d WHERE day = %s AND area_id = %s"
         )
         params = [[self.cell[k[2]] for k in hours], [k[3] for k in hours], day, area]
-        return statement, params, set(self.truth.days[day, area]), self._all(self.truth.hours[k] for k in hours), len(hours) + 1
+        return (
+            statement,
+            params,
+            set(self.truth.days[day, area]),
+            self._all(self.truth.hours[k] for k in hours),
+            len(hours) + 1,
+        )
 
     def month_less_days(self):
         month, area = self.rng.choice(self.months)
@@ -127,7 +133,13 @@ class Attack:
         )
         minus = self._all(self.truth.days[d, area] for d in days) | self._all(self.truth.hours[k] for k in hours)
         others = [d for d in own if d not in days]
-        return statement, [days, others, month, area], set(self.truth.months[month, area]), minus, len(days) + len(hours) + 1
+        return (
+            statement,
+            [days, others, month, area],
+            set(self.truth.months[month, area]),
+            minus,
+            len(days) + len(hours) + 1,
+        )
 
     def hours_less_hours(self):
         """The same question twice, once with one condition more."""
@@ -147,7 +159,9 @@ class Attack:
     def outcomes_of_day(self):
         day, area = self.rng.choice(self.days)
         sides = self._some([s for s in ("completed", "not_completed") if (day, area, s) in self.truth.day_sides])
-        statement = f"SELECT requests{''.join(f' - {s}' for s in sides)} FROM gis.area_days WHERE day = %s AND area_id = %s"
+        statement = (
+            f"SELECT requests{''.join(f' - {s}' for s in sides)} FROM gis.area_days WHERE day = %s AND area_id = %s"
+        )
         minus = self._all(self.truth.day_sides[day, area, s] for s in sides)
         return statement, [day, area], set(self.truth.days[day, area]), minus, 1 + len(sides)
 
@@ -163,7 +177,9 @@ class Attack:
         if "followed" in named:
             named = ["followed"]
         plus = self.truth.months[month, area] if whole == "requests" else part_of.get((month, area, whole), set())
-        statement = f"SELECT {whole}{''.join(f' - {n}' for n in named)} FROM gis.area_months WHERE month = %s AND area_id = %s"
+        statement = (
+            f"SELECT {whole}{''.join(f' - {n}' for n in named)} FROM gis.area_months WHERE month = %s AND area_id = %s"
+        )
         return statement, [month, area], set(plus), self._all(part_of[month, area, n] for n in named), 1 + len(named)
 
     def completed_of_month_less_days(self):
@@ -177,7 +193,13 @@ class Attack:
             " d.day = ANY (%s)), 0) FROM gis.area_months m WHERE month = %s AND area_id = %s"
         )
         minus = self._all(self.truth.day_sides[d, area, name] for d in days)
-        return statement, [days, month, area], set(self.truth.month_parts.get((month, area, name), ())), minus, len(days) + 1
+        return (
+            statement,
+            [days, month, area],
+            set(self.truth.month_parts.get((month, area, name), ())),
+            minus,
+            len(days) + 1,
+        )
 
     def flows_of_month(self):
         month, area = self.rng.choice(self.months)
@@ -212,7 +234,13 @@ class Attack:
             " (h.hour AT TIME ZONE 'Africa/Johannesburg')::date WHERE h.area_id = %s AND h.cell = %s AND h.hour = %s"
             " AND EXISTS (SELECT FROM gis.demand_hours o WHERE o.cell = h.cell AND o.id = h.id)"
         )
-        return statement, [area, self.cell[number], hour], set(self.truth.days[day, area]), set(self.truth.hours[key]), 2
+        return (
+            statement,
+            [area, self.cell[number], hour],
+            set(self.truth.days[day, area]),
+            set(self.truth.hours[key]),
+            2,
+        )
 
 
 def a_city(seed: int = SEED) -> list[Ride]:
@@ -290,7 +318,9 @@ RELATIONS = (
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_a_plan_names_published_tables_only(analyst, relation):
     plan = "\n".join(line for (line,) in analyst.execute(f"EXPLAIN (ANALYZE, VERBOSE) SELECT * FROM gis.{relation}"))
-    tables = set(re.findall(r" on (?:public\.)?(\w+)", plan)) | set(re.findall(r"using \w+ on (?:public\.)?(\w+)", plan))
+    tables = set(re.findall(r" on (?:public\.)?(\w+)", plan)) | set(
+        re.findall(r"using \w+ on (?:public\.)?(\w+)", plan)
+    )
     assert tables
     assert {t for t in tables if not t.startswith("mobility_published")} <= {"mobility_service_area"}
 

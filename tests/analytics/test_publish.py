@@ -69,7 +69,9 @@ def test_a_city_is_published_as_the_rules_say(city):
     assert len(expected.hours) > 50
     found = rows("SELECT day, area_id, requests, completed, not_completed FROM gis.area_days")
     assert {(d, a): n for d, a, n, *_ in found} == near5(expected.days)
-    sides = {(d, a, s): n for d, a, _, *both in found for s, n in zip(("completed", "not_completed"), both, strict=True) if n}
+    sides = {
+        (d, a, s): n for d, a, _, *both in found for s, n in zip(("completed", "not_completed"), both, strict=True) if n
+    }
     assert sides == near5(expected.day_sides)
     assert 5 < len(sides) < 2 * len(found)
     names = ("followed", "completed", "not_completed", "cancelled", "no_show", "unfulfilled", "still_open")
@@ -78,9 +80,9 @@ def test_a_city_is_published_as_the_rules_say(city):
     assert {(m, a, name): n for m, a, _, *all_ in found for name, n in zip(names, all_, strict=True) if n} == near5(
         {k: v for k, v in expected.month_parts.items() if k[0] in over}
     )
-    assert {(m, a, b): n for m, a, b, n in rows("SELECT month, from_area_id, to_area_id, requests FROM gis.flows")} == near5(
-        {k: v for k, v in expected.flows.items() if k[0] in over}
-    )
+    assert {
+        (m, a, b): n for m, a, b, n in rows("SELECT month, from_area_id, to_area_id, requests FROM gis.flows")
+    } == near5({k: v for k, v in expected.flows.items() if k[0] in over})
     # Of a published month nothing is kept that numbers could be made of again.
     assert not {p for (p,) in rows("SELECT DISTINCT period FROM mobility_published_ride") if p.replace(day=1) in over}
 
@@ -111,7 +113,10 @@ def test_guests_are_people_by_their_phone_and_without_one_all_are_one(city, make
 
 def test_what_is_left_of_a_day_is_counted_when_it_is_of_ten(city):
     at = days_ago(4)
-    city.add(crowd(at, range(1, 11), spot=0) + [r for s in range(1, 6) for r in crowd(at, [100 + s, 200 + s], first=s * 10 + 100, spot=s)])
+    city.add(
+        crowd(at, range(1, 11), spot=0)
+        + [r for s in range(1, 6) for r in crowd(at, [100 + s, 200 + s], first=s * 10 + 100, spot=s)]
+    )
     publish_all()
     assert [n for (n,) in rows("SELECT requests FROM gis.demand_hours")] == [10]
     assert [n for (n,) in rows("SELECT requests FROM gis.area_days")] == [20]
@@ -176,7 +181,10 @@ def test_why_drivers_were_passed_over_is_of_ten_drivers_and_ten_passengers(city)
                 [booking, {"busy": 1, "stale": 2, "asked": 3}[verdict], driver, verdict],
             )
     for n in range(15):  # of many drivers, but one ride
-        city.admin.execute("INSERT INTO mobility_search_considered (booking_id, round, driver_id, distance_m, verdict) VALUES (%s, 4, %s, 10, 'offline')", [ids[0], n])
+        city.admin.execute(
+            "INSERT INTO mobility_search_considered (booking_id, round, driver_id, distance_m, verdict) VALUES (%s, 4, %s, 10, 'offline')",
+            [ids[0], n],
+        )
     publish_all()
     assert rows("SELECT area, day, verdict, passed_over FROM gis.matching_days") == [
         ("area 1", at.astimezone(ZONE).date(), "busy", 10)
@@ -205,11 +213,13 @@ def test_a_day_is_published_two_days_after_its_end_and_once(city):
     city.add(crowd(days_ago(1), range(1, 12)) + crowd(days_ago(5), range(1, 12), first=50))
     publish_all()
     assert len(rows("SELECT * FROM gis.area_days")) == 1
-    newest = max(d for d, in rows("SELECT begins FROM gis.published WHERE kind = 'day'"))
+    newest = max(d for (d,) in rows("SELECT begins FROM gis.published WHERE kind = 'day'"))
     now = datetime.now(ZONE)
     assert newest == (now - timedelta(hours=48)).date() - timedelta(days=1)
     # The days of the month of the first ride are published too, empty as they are; a month needs all of them.
-    assert min(d for d, in rows("SELECT begins FROM gis.published")) == days_ago(5).astimezone(ZONE).date().replace(day=1)
+    assert min(d for (d,) in rows("SELECT begins FROM gis.published")) == days_ago(5).astimezone(ZONE).date().replace(
+        day=1
+    )
     before = rows("SELECT * FROM gis.area_days")
     city.add(crowd(days_ago(5), range(20, 40), first=200))
     assert publish_all() == 0
@@ -245,7 +255,10 @@ def test_one_process_publishes_at_a_time(city, admin_url):
 
 def test_a_day_that_fails_leaves_nothing_and_stops_no_other(city, monkeypatch):
     city.add(crowd(days_ago(5), range(1, 12)) + crowd(days_ago(4), range(1, 12), first=50))
-    city.admin.execute("ALTER TABLE mobility_published_area ADD CONSTRAINT broken CHECK (period <> %s)" % f"'{days_ago(5).astimezone(ZONE).date()}'")
+    city.admin.execute(
+        "ALTER TABLE mobility_published_area ADD CONSTRAINT broken CHECK (period <> %s)"
+        % f"'{days_ago(5).astimezone(ZONE).date()}'"
+    )
     try:
         publish_due_periods()
         assert rows("SELECT day FROM gis.area_days") == [(days_ago(4).astimezone(ZONE).date(),)]

@@ -26,7 +26,9 @@ def insert(table: str, **changes: str) -> str:
 
 def before(kind: str) -> str:
     """The period as another transaction published it."""
-    return f"INSERT INTO mobility_published (kind, begins, time_zone, published_by) VALUES ('{kind}', '{DAY}', 'UTC', '3')"
+    return (
+        f"INSERT INTO mobility_published (kind, begins, time_zone, published_by) VALUES ('{kind}', '{DAY}', 'UTC', '3')"
+    )
 
 
 @pytest.mark.django_db
@@ -86,7 +88,9 @@ def test_old_numbers_may_be_thrown_away(table, admin_url):
     assert attacked(admin_url, f"DELETE FROM mobility_published_{table}", staged=staged) == ""
 
 
-@pytest.mark.parametrize("how", ["UPDATE mobility_published SET begins = '2001-01-01'", "DELETE FROM mobility_published"])
+@pytest.mark.parametrize(
+    "how", ["UPDATE mobility_published SET begins = '2001-01-01'", "DELETE FROM mobility_published"]
+)
 def test_even_the_owner_cannot_forget_that_a_day_was_published(how, admin_url):
     assert attacked(admin_url, how, staged=[before("day")], role="careconnect_owner") == "published_once_and_for_all"
 
