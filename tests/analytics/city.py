@@ -18,8 +18,9 @@ _STATUS = {"open": "scheduled"}
 _COLUMNS = (
     "ride_id, passenger_id, passenger_phone, driver_id, offer_id, status, seq, pickup, dropoff, service_area_id,"
     " distance_m, distance_origin, duration_s, fare_currency, fare_origin, request_digest, requested_at,"
-    " search_started_at, due_at, search_until, confirmed_at, arrived_at, started_at, completed_at, unfulfilled_at, no_show_at, cancelled_at,"
-    " cancelled_by, rounds, releases, pickup_address, dropoff_address, notes, cancellation_reason, vehicle_type"
+    " search_started_at, due_at, search_until, confirmed_at, arrived_at, started_at, completed_at,"
+    " unfulfilled_at, no_show_at, cancelled_at, cancelled_by, rounds, releases, pickup_address, dropoff_address,"
+    " notes, cancellation_reason, vehicle_type"
 )
 
 
