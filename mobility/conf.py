@@ -172,7 +172,8 @@ class Knobs:
     )
     reporting_time_zone: str = _knob(
         "Africa/Johannesburg",
-        "In which time zone the days and months that analysts see begin and end. The first day that is published fixes it.",
+        "In which time zone the days and months that analysts see begin and end. "
+        "The first day that is published fixes it.",
     )
     publish_keep_days: int = _knob(
         1_830, "How long the numbers that analysts see are kept, in days; whole months are thrown away.", low=431

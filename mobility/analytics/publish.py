@@ -32,7 +32,8 @@ def due_periods(*, since: date | None = None, at_once: int = AT_ONCE) -> list[An
     return rows(
         "analytics/sql/published_due",
         {
-            "time_zone": knobs().reporting_time_zone, "settle_hours": max(SETTLE_HOURS, knobs().position_late_hours + 1),
+            "time_zone": knobs().reporting_time_zone,
+            "settle_hours": max(SETTLE_HOURS, knobs().position_late_hours + 1),
             "keep_days": knobs().publish_keep_days, "demand_keep_days": knobs().demand_keep_days, "since": since,
             "at_once": at_once,
         },
@@ -96,8 +97,8 @@ def _rules() -> dict[str, Any]:
 def _take_time() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            # The planner cannot know how many rides a day has; row by row it would compare each with each. What is to be
-            # looked up by an index says so itself (LATERAL, or a select in the list).
+            # The planner cannot know how many rides a day has; row by row it would compare each with each. What is to
+            # be looked up by an index says so itself (LATERAL, or a select in the list).
             "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', %s, true),"
             " set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_nestloop', 'off', true),"
             " set_config('jit', 'off', true)",

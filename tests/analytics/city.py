@@ -16,10 +16,11 @@ ZONE = ZoneInfo("Africa/Johannesburg")
 OUTCOMES = ("completed", "cancelled", "no_show", "unfulfilled", "open")
 _STATUS = {"open": "scheduled"}
 _COLUMNS = (
-    "ride_id, passenger_id, passenger_phone, driver_id, offer_id, status, seq, pickup, dropoff, service_area_id, distance_m,"
-    " distance_origin, duration_s, fare_currency, fare_origin, request_digest, requested_at, search_started_at, due_at,"
-    " search_until, confirmed_at, arrived_at, started_at, completed_at, unfulfilled_at, no_show_at, cancelled_at,"
-    " cancelled_by, rounds, releases, pickup_address, dropoff_address, notes, cancellation_reason, vehicle_type"
+    "ride_id, passenger_id, passenger_phone, driver_id, offer_id, status, seq, pickup, dropoff, service_area_id,"
+    " distance_m, distance_origin, duration_s, fare_currency, fare_origin, request_digest, requested_at,"
+    " search_started_at, due_at, search_until, confirmed_at, arrived_at, started_at, completed_at,"
+    " unfulfilled_at, no_show_at, cancelled_at, cancelled_by, rounds, releases, pickup_address, dropoff_address,"
+    " notes, cancellation_reason, vehicle_type"
 )
 
 
@@ -102,13 +103,13 @@ def _row(ride: Ride) -> list[object]:
     known = isinstance(ride.person, int)
     return [
         f"r{ride.number}", ride.person if known else None, "" if known else ride.person, 1 if driven else None,
-        ride.number if driven else None, _STATUS.get(ride.outcome, ride.outcome), 1, f"SRID=4326;POINT({lon} {lat})", to,
-        ride.area or None, 1000, "geodesic", None, "ZAR", "none", "x", ride.at, ride.at,
+        ride.number if driven else None, _STATUS.get(ride.outcome, ride.outcome), 1, f"SRID=4326;POINT({lon} {lat})",
+        to, ride.area or None, 1000, "geodesic", None, "ZAR", "none", "x", ride.at, ride.at,
         None, None, ride.at if driven else None, arrived if driven else None,
         started if ride.outcome == "completed" else None, done if ride.outcome == "completed" else None,
         done if ride.outcome == "unfulfilled" else None, done if ride.outcome == "no_show" else None,
-        done if ride.outcome == "cancelled" else None, "passenger" if ride.outcome == "cancelled" else None, 0, 0, "", "",
-        "", "", None,
+        done if ride.outcome == "cancelled" else None, "passenger" if ride.outcome == "cancelled" else None, 0, 0, "",
+        "", "", "", None,
     ]  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """An analyst with a login of their own tries to single out fewer than ten people, and the truth says whether it worked.
 
 The truth is which rides each published number counts (tests/analytics/city.py). A number that is had by sums and
-differences of published ones is of a group of rides exactly when what is subtracted lies inside; the attack makes thousands of
-those, as SQL, and looks how many people each group is. That is harder on the service than an analyst could be: the group's true
-number is compared, not what rounding leaves of it. Nobody can prove that a group is of one to nine people which is not.
+differences of published ones is of a group of rides exactly when what is subtracted lies inside; the attack makes
+thousands of those, as SQL, and looks how many people each group is. That is harder on the service than an analyst could
+be: the group's true number is compared, not what rounding leaves of it. Nobody can prove that a group is of one to nine
+people which is not.
 """
 
 import os
@@ -58,7 +59,8 @@ class Attack:
         for key in truth.hours:
             self.hours_of.setdefault(key[:2], []).append(key)
         places = analyst.execute(
-            "SELECT DISTINCT cell, ST_X(ST_Centroid(geom))::float8, ST_Y(ST_Centroid(geom))::float8 FROM gis.demand_hours"
+            "SELECT DISTINCT cell, ST_X(ST_Centroid(geom))::float8, ST_Y(ST_Centroid(geom))::float8"
+            " FROM gis.demand_hours"
         )
         self.cell = {round((x - 28.0) / 0.05) + 20 * round((-26.0 - y) / 0.05): cell for cell, x, y in places}
         self.ways: list[Callable[[], tuple[str, list, set, set, int]]] = [
@@ -127,8 +129,8 @@ class Attack:
         hours = [k for d in own if d not in days for k in self.hours_of.get((d, area), [])]
         statement = (
             "SELECT m.requests - coalesce((SELECT sum(d.requests) FROM gis.area_days d WHERE d.area_id = m.area_id AND"
-            " d.day = ANY (%s)), 0) - coalesce((SELECT sum(h.requests) FROM gis.demand_hours h WHERE h.area_id = m.area_id"
-            " AND (h.hour AT TIME ZONE 'Africa/Johannesburg')::date = ANY (%s)), 0)"
+            " d.day = ANY (%s)), 0) - coalesce((SELECT sum(h.requests) FROM gis.demand_hours h WHERE h.area_id ="
+            " m.area_id AND (h.hour AT TIME ZONE 'Africa/Johannesburg')::date = ANY (%s)), 0)"
             " FROM gis.area_months m WHERE month = %s AND area_id = %s"
         )
         minus = self._all(self.truth.days[d, area] for d in days) | self._all(self.truth.hours[k] for k in hours)
@@ -149,9 +151,9 @@ class Attack:
         plus = [k for k in keys if k[1] == area and k[3] >= after]
         minus = [k for k in plus if k[3].astimezone(ZONE).hour != hour]
         statement = (
-            "WITH h AS (SELECT *, extract(hour FROM hour AT TIME ZONE 'Africa/Johannesburg') AS local FROM gis.demand_hours)"
-            " SELECT coalesce((SELECT sum(requests) FROM h WHERE area_id = %s AND hour >= %s), 0) - coalesce((SELECT"
-            " sum(requests) FROM h WHERE area_id = %s AND hour >= %s AND local <> %s), 0)"
+            "WITH h AS (SELECT *, extract(hour FROM hour AT TIME ZONE 'Africa/Johannesburg') AS local FROM"
+            " gis.demand_hours) SELECT coalesce((SELECT sum(requests) FROM h WHERE area_id = %s AND hour >= %s), 0)"
+            " - coalesce((SELECT sum(requests) FROM h WHERE area_id = %s AND hour >= %s AND local <> %s), 0)"
         )
         sets = (self._all(self.truth.hours[k] for k in side) for side in (plus, minus))
         return statement, [area, after, area, after, hour], *sets, len(plus) + len(minus)
@@ -230,9 +232,9 @@ class Attack:
         key = self.rng.choice(list(self.truth.hours))
         day, area, number, hour = key
         statement = (
-            "SELECT d.requests - h.requests FROM gis.demand_hours h JOIN gis.area_days d ON d.area_id = h.area_id AND d.day ="
-            " (h.hour AT TIME ZONE 'Africa/Johannesburg')::date WHERE h.area_id = %s AND h.cell = %s AND h.hour = %s"
-            " AND EXISTS (SELECT FROM gis.demand_hours o WHERE o.cell = h.cell AND o.id = h.id)"
+            "SELECT d.requests - h.requests FROM gis.demand_hours h JOIN gis.area_days d ON d.area_id = h.area_id AND"
+            " d.day = (h.hour AT TIME ZONE 'Africa/Johannesburg')::date WHERE h.area_id = %s AND h.cell = %s AND"
+            " h.hour = %s AND EXISTS (SELECT FROM gis.demand_hours o WHERE o.cell = h.cell AND o.id = h.id)"
         )
         return (
             statement,
@@ -257,7 +259,7 @@ def test_ten_thousand_queries_single_out_no_fewer_than_ten_people(city, analyst)
     assert Attack(analyst, told(city.rides), SEED).run(10_000) == []
 
 
-# --- what the attack is worth: without each rule it succeeds -------------------------------------------------------------
+# --- what the attack is worth: without each rule it succeeds ------------------------------------------------------
 
 
 def test_the_attack_succeeds_where_totals_count_whatever_is_left(city, analyst, monkeypatch):
@@ -308,7 +310,7 @@ def test_a_number_that_followed_what_changes_would_tell_of_one_ride(city, analys
     assert analyst.execute(read).fetchall() == [(15,)]
 
 
-# --- what stands behind the views -------------------------------------------------------------------------------------
+# --- what stands behind the views -----------------------------------------------------------------------------
 
 RELATIONS = (
     "area_days", "area_months", "demand_hours", "flows", "matching_days", "published", "service_areas", "supply_hours",

@@ -8,7 +8,7 @@
 --   hexagon_m         edge of the hexagons
 WITH area AS MATERIALIZED (
     -- Out of the table's storage, which every look would have to unpack anew; and plain numbers are compared sooner.
-    SELECT id, active, ST_SetSRID(area, 4326) AS shape, ST_Area(area) AS size,
+    SELECT id, active, ST_SetSRID(area, 4326) AS shape, row_number() OVER (ORDER BY ST_Area(area), id) AS place,
         ST_XMin(area) AS west, ST_XMax(area) AS east, ST_YMin(area) AS south, ST_YMax(area) AS north,
         greatest(1, ceil(ST_Area(ST_Transform(area, 6933)) / (1.5 * sqrt(3) * %(hexagon_m)s::float8 ^ 2))) AS hexagons
     FROM mobility_service_area
@@ -38,11 +38,10 @@ WITH area AS MATERIALIZED (
     SELECT area_id, date_trunc('hour', requested_at, %(zone)s) AS hour,
         mobility_hex_at(place_x, place_y, %(hexagon_m)s::integer) AS cell, person, outcome, wait_s, trip_length_m,
         trip_duration_s,
-        coalesce((
-            SELECT a.id FROM area a
+        -- The smallest of those around the dropoff.
+        (SELECT min(a.place) FROM area a
             WHERE a.active AND to_x BETWEEN a.west AND a.east AND to_y BETWEEN a.south AND a.north
-                AND ST_Intersects(a.shape, dropoff)
-            ORDER BY a.size, a.id LIMIT 1), 0) AS to_area_id
+                AND ST_Intersects(a.shape, dropoff)) AS to_place
     FROM (
         -- Once each: the functions are put in place of their calls, and ask for these many times.
         SELECT *, ST_X(place) AS place_x, ST_Y(place) AS place_y, ST_X(dropoff) AS to_x, ST_Y(dropoff) AS to_y
@@ -63,8 +62,9 @@ WITH area AS MATERIALIZED (
     WHERE NOT told
     GROUP BY area_id HAVING count(DISTINCT person) >= %(min_rest)s AND max(places) >= 3
 ), block AS MATERIALIZED (
-    SELECT r.*, CASE WHEN c.told THEN 1 WHEN rest.area_id IS NOT NULL THEN 2 ELSE 3 END AS block
+    SELECT r.*, coalesce(t.id, 0) AS to_area_id, CASE WHEN c.told THEN 1 WHEN rest.area_id IS NOT NULL THEN 2 ELSE 3 END AS block
     FROM ride r JOIN crowd c USING (area_id, hour, cell) LEFT JOIN rest USING (area_id)
+    LEFT JOIN area t ON t.place = r.to_place
 ), kept AS (
     INSERT INTO mobility_published_ride (
         period, area_id, to_area_id, person, block, outcome, wait_s, trip_length_m, trip_duration_s)

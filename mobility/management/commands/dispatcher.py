@@ -39,7 +39,8 @@ class Command(BaseCommand):
             published = publish_due_periods()
             self.stdout.write(
                 f"{done} rides were due, {forgotten} old explanations removed, {trips} trips made,"
-                f" {hours} hours of demand counted, {addresses} rides lacked an address, {published} days or months published"
+                f" {hours} hours of demand counted, {addresses} rides lacked an address,"
+                f" {published} days or months published"
             )
             return
         if not settings.REDIS_URL:

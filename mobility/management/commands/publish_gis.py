@@ -16,10 +16,10 @@ class Command(BaseCommand):
     """Publishes what is due of schema gis."""
 
     help = (
-        "Publish the days and months that are over and that analysts do not see yet, oldest first. The dispatcher does it "
-        "by itself; by hand it is done at once, for example after an upgrade of a service with a past. Each day appears "
-        "as a whole; Ctrl-C stops after one, and the same command goes on. Exit codes: 0 done, 1 another process is "
-        "publishing, 2 the command cannot be understood. Example: manage.py publish_gis --since 2026-01-01"
+        "Publish the days and months that are over and that analysts do not see yet, oldest first. The dispatcher does "
+        "it by itself; by hand it is done at once, for example after an upgrade of a service with a past. Each day "
+        "appears as a whole; Ctrl-C stops after one, and the same command goes on. Exit codes: 0 done, 1 another "
+        "process is publishing, 2 the command cannot be understood. Example: manage.py publish_gis --since 2026-01-01"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
