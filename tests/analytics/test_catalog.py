@@ -1,4 +1,4 @@
-"""What a login reaches, over a connection of its own: the listed relations and functions of schema gis, and nothing else.
+"""What a login reaches, over a connection of its own: what is listed of schema gis, and nothing else.
 
 Whatever else is in the catalog is tried, one by one, so that what a later migration adds is tried as well.
 """
@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 
 from tests.analytics.people import refusal
+from tests.trips.staging import ago
 
 DENIED, READ_ONLY = "42501", "25006"
 
@@ -70,7 +71,8 @@ class TestReading:
         found = admin.execute(
             "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0"
             " WHERE relowner = 'careconnect_owner'::regrole AND relnamespace <> 'gis'::regnamespace"
-            " AND relkind IN ('r', 'p', 'v', 'm') AND has_column_privilege(%s, c.oid, attnum, 'SELECT, UPDATE, INSERT')",
+            " AND relkind IN ('r', 'p', 'v', 'm') AND has_column_privilege(%s, c.oid, attnum,"
+            " 'SELECT, UPDATE, INSERT')",
             [login.info.user],
         ).fetchone()
         assert found == (0,)
@@ -173,7 +175,9 @@ class TestLeaks:
 
     def test_statistics_of_our_tables_are_not_told(self, admin, login):
         admin.execute("ANALYZE mobility_allowed_move")
-        assert admin.execute("SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'mobility_allowed_move'").fetchone()[0]
+        assert admin.execute("SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'mobility_allowed_move'").fetchone()[
+            0
+        ]
         found = login.execute("SELECT count(*) FROM pg_stats WHERE tablename LIKE 'mobility%'").fetchone()
         assert found == (0,)
         assert login.execute("SELECT count(*) FROM pg_stats_ext").fetchone() == (0,)
@@ -211,17 +215,26 @@ class TestShape:
     VIEWS = "relnamespace = 'gis'::regnamespace AND relkind IN ('v', 'm', 'r')"
 
     def test_everything_is_described(self, admin):
-        assert admin.execute(
-            f"SELECT relname FROM pg_class c WHERE {self.VIEWS} AND obj_description(c.oid, 'pg_class') IS NULL"
-        ).fetchall() == []
-        assert admin.execute(
-            "SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0"
-            f" AND NOT attisdropped WHERE {self.VIEWS} AND col_description(c.oid, attnum) IS NULL"
-        ).fetchall() == []
-        assert admin.execute(
-            "SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'gis'::regnamespace"
-            " AND obj_description(p.oid, 'pg_proc') IS NULL"
-        ).fetchall() == []
+        assert (
+            admin.execute(
+                f"SELECT relname FROM pg_class c WHERE {self.VIEWS} AND obj_description(c.oid, 'pg_class') IS NULL"
+            ).fetchall()
+            == []
+        )
+        assert (
+            admin.execute(
+                "SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0"
+                f" AND NOT attisdropped WHERE {self.VIEWS} AND col_description(c.oid, attnum) IS NULL"
+            ).fetchall()
+            == []
+        )
+        assert (
+            admin.execute(
+                "SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'gis'::regnamespace"
+                " AND obj_description(p.oid, 'pg_proc') IS NULL"
+            ).fetchall()
+            == []
+        )
 
     @pytest.mark.parametrize("view", sorted(OPERATIONS_READ))
     def test_a_view_of_operations_is_the_owners_and_a_barrier(self, admin, view):
@@ -258,23 +271,16 @@ class TestShape:
 @pytest.fixture
 def everybody(secrets, stage):
     """People whose every text is a canary: "sparrow" is in all of them, and in nothing else."""
-    booking = stage.driven(started=_ago(30), ended=_ago(20))
+    booking = stage.driven(started=ago(minutes=30), ended=ago(minutes=20))
     stage.run("UPDATE mobility_user SET username = 'sparrow' || id, first_name = 'sparrow', last_name = 'sparrow',"
               " email = 'sparrow@example.org', phone = '+9990000' || id")  # fmt: skip
     stage.run("UPDATE mobility_driver SET phone = '+9990000' || id, license_number = 'sparrow' || id,"
               " vehicle_registration = 'sparrow' || id")  # fmt: skip
-    stage.run("UPDATE mobility_booking SET ride_id = 'sparrow', passenger_phone = '+9990000', pickup_address = 'sparrow',"
-              " dropoff_address = 'sparrow', notes = 'sparrow', cancellation_reason = 'sparrow',"
+    stage.run("UPDATE mobility_booking SET ride_id = 'sparrow', passenger_phone = '+9990000',"
+              " pickup_address = 'sparrow', dropoff_address = 'sparrow', notes = 'sparrow', cancellation_reason = 'sparrow',"
               " request_digest = 'sparrow'")  # fmt: skip
     stage.run("UPDATE mobility_offer SET decline_reason = 'sparrow'")
-    # Numbers of people are canaries too: none of them may come out as it is.
     return booking
-
-
-def _ago(minutes):
-    from tests.trips.staging import ago
-
-    return ago(minutes=minutes)
 
 
 class TestCanary:
@@ -305,6 +311,7 @@ class TestCanary:
         }
         personal = {
             "driver_id", "passenger_id", "user_id", "ride_id", "name", "phone", "email", "license_number",
-            "vehicle_registration", "pickup_address", "dropoff_address", "notes", "cancellation_reason", "decline_reason",
+            "vehicle_registration", "pickup_address", "dropoff_address", "notes", "cancellation_reason",
+            "decline_reason",
         }  # fmt: skip
         assert not columns & personal

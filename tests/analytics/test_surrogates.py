@@ -95,9 +95,7 @@ class TestKeys:
             cursor.execute("SET timezone = 'Pacific/Auckland'")
             try:
                 for moved, of_month in (("0 seconds", month()), ("1 microsecond", month(1))):
-                    stage.run(
-                        "UPDATE mobility_booking SET requested_at = %s::timestamptz - %s::interval", edge, moved
-                    )
+                    stage.run("UPDATE mobility_booking SET requested_at = %s::timestamptz - %s::interval", edge, moved)
                     assert asked("SELECT driver_key FROM gis.rides") == [
                         (key(secret_of(admin, of_month), DRIVER, booking.driver_id),)
                     ]

@@ -28,7 +28,7 @@ SELECT row_number() OVER (), 'bench', '', d, 1, 'completed', 4, ST_SetSRID(ST_Ma
     at + interval '20 minutes', NULL,
     NULL, ''
 FROM generate_series(0, 12 * :days - 1) AS turn CROSS JOIN generate_series(1, :drivers) AS d
-CROSS JOIN LATERAL (SELECT (current_date - :days)::timestamptz + make_interval(hours => 2 * turn, secs => d % 7000) AS at) asked;
+CROSS JOIN LATERAL (SELECT (current_date - :days)::timestamptz + make_interval(hours => 2 * turn, secs => 7200.0 * d / :drivers) AS at) asked;
 SET session_replication_role = origin;
 VACUUM ANALYZE mobility_position;
 VACUUM ANALYZE mobility_booking;
