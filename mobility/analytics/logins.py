@@ -1,7 +1,7 @@
 """Logins of analysts: roles of PostgreSQL that are members of the groups of schema gis, and nothing else.
 
-A login is called `gis_` and a name, and carries a comment that says whose database it is for. Roles without that comment
-are never touched, whatever they are called.
+A login is called `gis_` and a name, and carries a comment that says whose database it is for. Roles without that
+comment are never touched, whatever they are called.
 """
 
 import base64
@@ -37,7 +37,7 @@ class Login(NamedTuple):
 
 
 def role_named(name: str) -> str:
-    """The role of an analyst called `name`, with or without the prefix; raises LoginRefused for what is no such name."""
+    """The role of an analyst called `name`, with or without the prefix; raises LoginRefused for what is no name."""
     plain = name.removeprefix(PREFIX)
     if not NAME.fullmatch(plain):
         raise LoginRefused("The name is 1 to 40 small letters, digits and _, and begins with a letter.")
@@ -50,7 +50,7 @@ def new_password() -> str:
 
 
 def scram_verifier(password: str, salt: bytes | None = None) -> str:
-    """What PostgreSQL stores of an ASCII password (RFC 5803), so that the password itself is in no statement and no log."""
+    """What PostgreSQL stores of an ASCII password (RFC 5803), so that the password is in no statement and no log."""
     salt = secrets.token_bytes(16) if salt is None else salt
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
@@ -62,7 +62,7 @@ def scram_verifier(password: str, salt: bytes | None = None) -> str:
 def statements_to_make(
     role: str, *, operations: bool, verifier: str, valid_until: datetime, database: str, timeout_s: float
 ) -> list[sql.Composed]:
-    """What a superuser runs, in one transaction, to make a login of this database, or to set everything about it anew."""
+    """What a superuser runs, in one transaction, to make a login of this database, or to set all of it anew."""
     name, until = sql.Identifier(role), sql.Literal(valid_until.isoformat())
     grant = "GRANT {} TO {}" if operations else "REVOKE {} FROM {}"
     return [

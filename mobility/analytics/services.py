@@ -1,4 +1,4 @@
-"""What the dispatcher does for schema gis: keys of people come and go, views know the settings, nobody computes for ever."""
+"""For schema gis, in the dispatcher: keys of people come and go, views know the settings, nobody computes for ever."""
 
 import structlog
 

@@ -1,4 +1,4 @@
-"""Fixtures: those of rides that were driven, secrets of surrogate keys, and logins of analysts that end with the test."""
+"""Fixtures: rides that were driven, secrets of surrogate keys, and logins of analysts that end with the test."""
 
 import os
 import uuid

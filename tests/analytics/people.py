@@ -1,7 +1,7 @@
 """Analysts with a login of their own, over connections of their own."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,10 +28,11 @@ def signed_up(
         yield connection
 
 
-def refusal(connection: "psycopg.Connection[Any]", statement: str) -> str:
-    """The SQLSTATE that the statement is refused with; "" when it is not. Nothing of it stays."""
+def refusal(connection: "psycopg.Connection[Any]", statement: str, *, whole: bool = True) -> str:
+    """The SQLSTATE that the statement is refused with; "" when it is not. Nothing of it stays, but for `whole=False`,
+    which runs what can't be in a transaction."""
     try:
-        with connection.transaction(force_rollback=True):
+        with connection.transaction(force_rollback=True) if whole else nullcontext():
             connection.execute(statement)
     except psycopg.Error as error:
         return error.sqlstate or "connection"

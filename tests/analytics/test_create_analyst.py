@@ -1,5 +1,6 @@
 """manage.py create_analyst: logins that are made, set anew, listed and ended, and nobody else's role is touched."""
 
+import base64
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -118,8 +119,6 @@ class TestMaking:
                 "SELECT rolpassword FROM pg_authid WHERE rolname = %s", [analyst.info.user]
             ).fetchone()[0]
             admin.rollback()
-        import base64
-
         salt = base64.b64decode(made.split("$")[1].split(":")[1])
         assert scram_verifier("something else", salt) == made
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def computing(login, admin_url, statement="SELECT pg_sleep(60)"):
-    """The login runs the statement on a thread; comes back once the database does. The thread's outcome is in the list."""
+    """The login runs the statement on a thread; comes back once the database does. Its outcome is in the list."""
     outcome = []
 
     def run():

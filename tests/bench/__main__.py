@@ -16,7 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import accept, assign, echo, fanout, hotspot, maps, matching, meanwhile, positions, redis_peer, timemachine, updates
+from tests.bench import (
+    accept,
+    assign,
+    echo,
+    fanout,
+    hotspot,
+    maps,
+    matching,
+    meanwhile,
+    positions,
+    redis_peer,
+    timemachine,
+    updates,
+)
 from tests.bench.plan import FULL, QUICK, SEED, Plan
 from tests.bench.report import Result, console, machine, say, show_targets
 from tests.bench.stage import FLEET_SEED, RESULTS, Disturbance, Stage, exit_code

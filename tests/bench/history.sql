@@ -21,12 +21,14 @@ ORDER BY turn, d;
 -- Each driver has had a ride of twenty minutes every two hours.
 INSERT INTO mobility_booking (id, ride_id, passenger_phone, driver_id, offer_id, status, seq, pickup, pickup_address, dropoff,
     dropoff_address, notes, distance_m, distance_origin, fare_currency, fare_origin, request_digest, requested_at,
-    search_started_at, confirmed_at, started_at, completed_at, cancellation_reason)
+    search_started_at, confirmed_at, started_at, completed_at, search_until,
+    due_at, cancellation_reason)
 SELECT row_number() OVER (), 'bench', '', d, 1, 'completed', 4, ST_SetSRID(ST_MakePoint(28.05, -26.25), 4326), '',
     ST_SetSRID(ST_MakePoint(28.06, -26.26), 4326), '', '', 2000, 'geodesic', 'ZAR', 'none', '', at, at, at, at,
-    at + interval '20 minutes', ''
+    at + interval '20 minutes', NULL,
+    NULL, ''
 FROM generate_series(0, 12 * :days - 1) AS turn CROSS JOIN generate_series(1, :drivers) AS d
-CROSS JOIN LATERAL (SELECT (current_date - :days)::timestamptz + make_interval(hours => 2 * turn, secs => d % 7000) AS at) asked;
+CROSS JOIN LATERAL (SELECT (current_date - :days)::timestamptz + make_interval(hours => 2 * turn, secs => 7200.0 * d / :drivers) AS at) asked;
 SET session_replication_role = origin;
 VACUUM ANALYZE mobility_position;
 VACUUM ANALYZE mobility_booking;

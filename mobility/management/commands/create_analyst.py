@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 from django.conf import settings
@@ -84,7 +84,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{role} {'made' if new else 'set anew'}, in {group}, until {until:%Y-%m-%d %H:%M} UTC")
         self.stdout.write(_how_to_connect(role, password, options))
 
-    def _tell_superuser(self, role: str, password: str, wanted: dict[str, Any], options: dict[str, Any]) -> None:
+    def _tell_superuser(self, role: str, password: str, wanted: dict[str, Any], options: dict[str, Any]) -> NoReturn:
         made = statements_to_make(role, verifier=scram_verifier(password), database=_database()["NAME"], **wanted)
         lines = ["BEGIN;", *(f"{statement.as_string(None)};" for statement in made), "COMMIT;"]
         self.stdout.write("\n".join(lines))
@@ -98,8 +98,8 @@ class Command(BaseCommand):
         with _admin() as logins:
             if logins is None:
                 raise CommandError(
-                    f"DATABASE_ADMIN_URL is not set. A superuser ends the login with: ALTER ROLE {role} NOLOGIN; SELECT "
-                    f"pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'; DROP ROLE {role};"
+                    f"DATABASE_ADMIN_URL is not set. A superuser ends the login with ALTER ROLE {role} NOLOGIN; its "
+                    f"sessions with pg_terminate_backend; and then all of it: DROP OWNED BY {role}; DROP ROLE {role};"
                 )
             self.stdout.write(f"{role} is gone, and {logins.revoke(role)} sessions with it")
 
