@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -83,3 +84,14 @@ def set_knobs(settings: Any) -> Callable[..., None]:
         settings.MOBILITY = dataclasses.replace(settings.MOBILITY, **values)
 
     return change
+
+
+def as_instants(value: Any) -> Any:
+    """The same with times as times: how many digits of a second are written does not matter."""
+    if isinstance(value, dict):
+        return {k: as_instants(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [as_instants(v) for v in value]
+    if isinstance(value, str) and value.endswith("Z") and value[:4].isdecimal():
+        return datetime.fromisoformat(value)
+    return value

@@ -277,7 +277,8 @@ def everybody(secrets, stage):
     stage.run("UPDATE mobility_driver SET phone = '+9990000' || id, license_number = 'sparrow' || id,"
               " vehicle_registration = 'sparrow' || id")  # fmt: skip
     stage.run("UPDATE mobility_booking SET ride_id = 'sparrow', passenger_phone = '+9990000',"
-              " pickup_address = 'sparrow', dropoff_address = 'sparrow', notes = 'sparrow', cancellation_reason = 'sparrow',"
+              " pickup_address = 'sparrow', dropoff_address = 'sparrow', notes = 'sparrow',"
+              " cancellation_reason = 'sparrow',"
               " request_digest = 'sparrow'")  # fmt: skip
     stage.run("UPDATE mobility_offer SET decline_reason = 'sparrow'")
     return booking

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from geo.coordinates import lat_lon
 from mobility.models import Driver, DriverLocation
-from tests.rest import problem, token_of
+from tests.rest import as_instants, problem, token_of
 
 pytestmark = pytest.mark.django_db
 JOHANNESBURG = (-26.2041, 28.0473)
@@ -24,17 +24,6 @@ def features(response):
     assert response.status_code == 200, response.content
     assert response["Content-Type"] == "application/geo+json"
     return json.loads(response.content)["features"]
-
-
-def as_instants(value):
-    """The same with times as times: how many digits of a second are written does not matter."""
-    if isinstance(value, dict):
-        return {k: as_instants(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [as_instants(v) for v in value]
-    if isinstance(value, str) and value.endswith("Z") and value[:4].isdecimal():
-        return datetime.fromisoformat(value)
-    return value
 
 
 class TestWhatASingleOneSays:
