@@ -18,15 +18,17 @@ def kept(admin_url: str) -> Iterator[Callable[[], None]]:
         columns = admin.execute(
             "SELECT relname, string_agg(attname || CASE WHEN atttypid = 'timestamptz'::regtype"
             " AND attname <> 'hour'"
-            " THEN format(' + (now() - %L::timestamptz)', now()) ELSE '' END, ', ' ORDER BY attnum)"
+            " THEN format(' + (now() - %L::timestamptz)', now()) ELSE '' END, ', ' ORDER BY attnum),"
+            " string_agg(attname, ', ' ORDER BY attnum)"
             " FROM pg_class c JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped"
+            " AND attgenerated = ''"
             " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname LIKE 'mobility\\_%'"
             " AND relname <> 'mobility_allowed_move' GROUP BY relname ORDER BY relname"
         ).fetchall()
-        steps = ["BEGIN", *(f"DELETE FROM {table}" for table, _ in columns)]
-        for table, moved in columns:
+        steps = ["BEGIN", *(f"DELETE FROM {table}" for table, _, _ in columns)]
+        for table, moved, names in columns:
             if admin.execute(f"SELECT FROM {table} LIMIT 1").fetchone() is not None:
                 admin.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table}")
-                steps.append(f"INSERT INTO {table} SELECT {moved} FROM kept_{table}")
+                steps.append(f"INSERT INTO {table} ({names}) SELECT {moved} FROM kept_{table}")
         script = "; ".join([*steps, "COMMIT"])
         yield lambda: admin.execute(script) and None
