@@ -5,7 +5,7 @@
 --
 -- Ten clustered cities, one of them dense (40 % of all drivers), with 30 to 60 % of the drivers free; and two hard ones: where
 -- nearly all are busy, and where all are. Triggers and foreign keys are off while it loads, so everything the triggers
--- keep in step (dispatchable, vehicle_type) is computed here.
+-- keep in step (dispatchable, vehicle_type, shown_name) is computed here.
 \set ON_ERROR_STOP on
 SET session_replication_role = replica;
 SET synchronous_commit = off;
@@ -51,8 +51,9 @@ SELECT i, '!', false, 'bench' || i, 'Bench', 'Person ' || i, '', false, true, no
 FROM generate_series(1, :drivers + :passengers) i;
 
 INSERT INTO mobility_driver (id, user_id, phone, license_number, vehicle_registration, vehicle_type, status, rating,
-    total_rides, verified, stationary, auto_accept, is_demo)
-SELECT id, id, '+27' || 100000000 + id, 'L' || id, 'R' || id, vehicle_type, status, 4.8, 0, true, false, true, false
+    total_rides, verified, stationary, auto_accept, is_demo, shown_name)
+SELECT id, id, '+27' || 100000000 + id, 'L' || id, 'R' || id, vehicle_type, status, 4.8, 0, true, false, true, false,
+    'Bench Person ' || id
 FROM fleet;
 
 -- In the order of the dice, not of the map: neighbours lie on different pages, as they do after a day's driving.

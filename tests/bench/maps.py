@@ -147,17 +147,20 @@ def _dense_tile() -> tuple[int, int, int]:
 def _looked_at(asked: dict[str, Asked]) -> dict[str, tuple[int, int]]:
     """Bytes and features of each answer, which must be the same drivers."""
     found = {what: over(question) for what, question in asked.items()}
-    ids = {
-        what: {feature["properties"].get("id", feature["id"]) for feature in json.loads(body)["features"]}
+    drivers = {
+        what: {
+            (feature["properties"].get("id", feature["id"]), feature["properties"]["name"])
+            for feature in json.loads(body)["features"]
+        }
         for what, body in found.items() if what.startswith("GeoJSON")
     }  # fmt: skip
-    if any(len(one) != FEATURES for one in ids.values()):
-        raise BenchError(f"not the same features: { ({what: len(one) for what, one in ids.items()}) }")
+    if any(len(one) != FEATURES or not all(name for _, name in one) for one in drivers.values()):
+        raise BenchError(f"not so many drivers with names: { ({what: len(one) for what, one in drivers.items()}) }")
     tiles = {what: len(_tile_ids(body)) for what, body in found.items() if what.startswith("tile")}
     # Ours also draws a margin of 1/64 around it, so that symbols at the edge are whole.
     if not 1_000 < min(tiles.values()) <= max(tiles.values()) < min(1.1 * min(tiles.values()), TILE_FEATURES):
         raise BenchError(f"not the same tile: {tiles}")
-    return {what: (len(body), FEATURES if what in ids else tiles[what]) for what, body in found.items()}
+    return {what: (len(body), FEATURES if what in drivers else tiles[what]) for what, body in found.items()}
 
 
 def _tile_ids(body: bytes) -> list[int]:
