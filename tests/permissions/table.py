@@ -40,7 +40,7 @@ def table() -> dict[str, Any]:
 def allowed(text: str) -> dict[str, bool]:
     """Role -> whether on their own things only, of a cell like `own:passenger operators key:bookings:read`."""
     found: dict[str, bool] = {}
-    for word in text.split():
+    for word in text.removeprefix(NOBODY).split():
         name = word.removeprefix("own:")
         members = GROUPS.get(name, (name,))
         unknown = set(members) - {*ROLES, *SOCKET_ROLES}
