@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.models import Group
 from django.contrib.gis.geos import MultiPolygon, Polygon
 from django.db.models.functions import Now
+from django.test import Client
 from knox.models import AuthToken
 
 from geo.coordinates import lat_lon, point
@@ -50,6 +52,7 @@ class Stage:
     """People by their role, and what they have."""
 
     def __init__(self) -> None:
+        Group.objects.create(name="Desk")
         self.people = {role: self._person(role) for role in ("passenger", "driver", *OPERATORS)}
         self.stranger = self._person("passenger")
         self.stranger.set_password(PASSWORD)
@@ -71,6 +74,13 @@ class Stage:
         self.device_key = issue_key("phone", self.driver)[1]
 
     # --- who asks, and for what ----------------------------------------------------------------------------------
+
+    def browser(self, role: str) -> Client:
+        """A browser in which this role has logged in, where it is a person."""
+        client = Client(raise_request_exception=False)
+        if role in self.people:
+            client.force_login(self.people[role])
+        return client
 
     def headers(self, role: str) -> dict[str, str]:
         """The credential with which this role asks over HTTP."""

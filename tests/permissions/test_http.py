@@ -33,7 +33,7 @@ def is_refused(response: Any, role: str) -> bool:
     """Whether somebody was turned away at the door."""
     if response.status_code == 302:
         return "/admin/login/" in response["Location"]
-    if response.headers["Content-Type"].startswith("text/html"):
+    if response.headers.get("Content-Type", "").startswith("text/html"):
         return response.status_code in {403, 404}
     return response.status_code in ({401} if role == "anonymous" else {401, 403})
 
