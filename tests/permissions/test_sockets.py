@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
+from mobility.bookings.services import SYSTEM
+from mobility.bookings.states import LIVE
+from mobility.dispatch.services import cancel_ride
 from mobility.models import Booking, Driver
 from tests.faults.app import App
 from tests.permissions.frames import REFUSAL, listed, members, plain
@@ -34,14 +37,16 @@ ABOUT_A_RIDE = {
 
 @pytest.fixture
 def calm(stage: Stage) -> Iterator[Stage]:
-    """The stage with no driver on duty, before and after."""
-    _nobody_on_duty()
+    """The stage with no driver on duty and no ride begun that is not its own, before and after."""
+    _end_all(stage)
     cache.clear()
     yield stage
-    _nobody_on_duty()
+    _end_all(stage)
 
 
-def _nobody_on_duty() -> None:
+def _end_all(stage: Stage) -> None:
+    for ride in Booking.objects.filter(status__in=LIVE).exclude(pk__in=[stage.live, stage.waiting]):
+        cancel_ride(ride.pk, SYSTEM)
     Driver.objects.filter(status="available").update(status="offline")
 
 
@@ -80,7 +85,8 @@ async def test_each_message_is_taken_from_whom_it_is_listed(calm, path, kind, ro
             return
         assert not codes(greeting), f"{role} may open {path}, says {NAME}: {greeting}"
         if path == RIDE and kind in {"cancel_ride", "resume"}:
-            await app.ask(EXAMPLE)
+            begun = await app.ask(EXAMPLE)
+            assert not codes(begun), begun
         own = {"booking_id": calm.rides[calm.people["passenger"].pk]} if path == DRIVER and kind in ABOUT_A_RIDE else {}
         told = await app.ask(message(kind, **own))
         assert not codes(told) & {*TURNED_AWAY, "closed"}, f"{role} may send {kind}, says {NAME}: {told}"
