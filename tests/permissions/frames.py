@@ -19,8 +19,8 @@ Frame = dict[str, Any]
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 # The details that refusals come with, mobility/realtime/frames.py: each `error` has some of them.
 REFUSAL = Refusal(
-    "invalid_field", field="x", retry_after_s=1, reason="x", dropped=1, status="x", allowed=[], ride_id="x", booking_id=1,
-    distance_m=1.0, allowed_m=1.0, allowed_from=_AT,
+    "invalid_field", field="x", retry_after_s=1, reason="x", dropped=1, status="x", allowed=[], ride_id="x",
+    booking_id=1, distance_m=1.0, allowed_m=1.0, allowed_from=_AT, area="x",
 )  # fmt: skip
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # the settings want a database's name; nothing is asked of it
-    os.environ |= {"ENV_FILE": "", "CARECONNECT_ENV": "demo", "DJANGO_SECRET_KEY": "only-to-write-a-page-" + "0123456789" * 4}
-    os.environ |= {"DATABASE_URL": "postgis://nobody@localhost/none", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    os.environ |= {
+        "ENV_FILE": "", "CARECONNECT_ENV": "demo", "DJANGO_SECRET_KEY": "only-to-write-a-page-" + "0123456789" * 4,
+        "DATABASE_URL": "postgis://nobody@localhost/none", "DJANGO_SETTINGS_MODULE": "config.settings",
+    }  # fmt: skip
     import django
 
     django.setup()
@@ -33,7 +35,7 @@ are to be found, are in *italics*.
 
 def page() -> str:
     """The whole page."""
-    parts = [_HEAD, "## HTTP\n", _grid(table()["http"], _COLUMNS, keys=True)]
+    parts = [_HEAD, "## HTTP\n", _HTTP, _grid(table()["http"], _COLUMNS, keys=True)]
     parts += ["## Exports (`?export=1`)\n", _grid(table()["exports"], _COLUMNS, keys=True)]
     parts += ["## The admin's pages about a model\n", _ADMIN, _rows(("model", "what"), table()["admin"].items())]
     parts += ["## Members of answers\n", *(_answer(name) for name in table()["answers"])]
@@ -50,9 +52,10 @@ def page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+_HTTP = "Tiles are shown for the layer `drivers`: a key needs the scope of the layer, below under Map layers.\n"
 _ADMIN = "For a superuser, and for staff who were given the permission on the model; nobody else.\n"
 _FRAMES = {"ride": "To the passenger or guest of the ride", "driver": "To the driver"}
-_DATABASE = "Schemas `public` and `gis`. " + ", ".join(f"`{s}` is `{role}`" for s, role in DATABASE_ROLES.items()) + ".\n"
+_DATABASE = f"Schemas `public` and `gis`. {', '.join(f'`{s}` is `{role}`' for s, role in DATABASE_ROLES.items())}.\n"
 
 
 def _grid(cells: dict[str, str], columns: tuple[str, ...], *, keys: bool) -> str:
@@ -98,7 +101,10 @@ def _told(text: str) -> str:
 
 def _database(things: dict[str, str]) -> str:
     columns = [*DATABASE_ROLES, "PUBLIC"]
-    rows = [(name, *(", ".join(sorted(privileges(line).get(c, ()))) or "-" for c in columns)) for name, line in things.items()]
+    rows = []
+    for name, line in things.items():
+        rights = privileges(line)
+        rows.append((name, *(", ".join(sorted(rights.get(role, ()))) or "-" for role in columns)))
     return _table(("", *columns), rows)
 
 

@@ -26,7 +26,7 @@ from mobility.people.models import Scope
 from mobility.places.folding import folded
 from mobility.trips.services import make_trip
 from tests.demand.staging import cell_of
-from tests.permissions.table import OPERATORS
+from tests.permissions.table import OPERATORS, OTHER_KEY, allowed
 from tests.positions import tell
 
 PASSWORD = "a long enough pass"
@@ -82,8 +82,11 @@ class Stage:
             client.force_login(self.people[role])
         return client
 
-    def headers(self, role: str) -> dict[str, str]:
-        """The credential with which this role asks over HTTP."""
+    def headers(self, role: str, cell: str = "") -> dict[str, str]:
+        """The credential with which this role asks over HTTP; OTHER_KEY: a key with no scope that the cell names."""
+        if role == OTHER_KEY:
+            scopes = {s for s in Scope.values if f"key:{s}" not in allowed(cell)}
+            return {"Authorization": f"Key {issue_api_key('reads all else', scopes)[1]}"}
         if role in self.people:
             return {"Authorization": f"Token {AuthToken.objects.create(user=self.people[role])[1]}"}
         return {"Authorization": f"Key {self.keys[role]}"} if role in self.keys else {}

@@ -19,7 +19,9 @@ PEOPLE = ("passenger", "driver", *OPERATORS)
 KEYS = tuple(f"key:{scope}" for scope in Scope.values)
 # Everybody an HTTP request can come from. A guest is who opens a socket without a credential.
 ROLES = ("anonymous", *PEOPLE, *KEYS, "fleet-key", "device-key")
-SOCKET_ROLES = ("guest", *PEOPLE, *KEYS, "fleet-key")
+SOCKET_ROLES = ("guest", *PEOPLE, KEYS[0], "fleet-key")  # to a socket one key is like another: no credential
+# A key with all scopes but those that a cell names.
+OTHER_KEY = "key with every other scope"
 GROUPS = {"everybody": ROLES, "people": PEOPLE, "operators": OPERATORS, "keys": KEYS, "members": PEOPLE[:2]}
 
 
@@ -47,6 +49,12 @@ def allowed(text: str) -> dict[str, bool]:
         assert not unknown, f"{NAME}: nobody is called {sorted(unknown)}; there are {[*GROUPS, *ROLES]}"
         found |= dict.fromkeys(members, word != name)
     return found
+
+
+def tried(text: str) -> list[str]:
+    """The roles to try at a cell: of keys that are refused one stands for all, which has every scope but those."""
+    keys = [role for role in KEYS if role in allowed(text)]
+    return [role for role in ROLES if role not in KEYS] + (keys[:1] if len(keys) == len(KEYS) else [*keys, OTHER_KEY])
 
 
 def fields_of(text: str) -> list[Field]:
@@ -115,5 +123,5 @@ _ORDER = ("select", "insert", "update", "delete", "truncate", "references", "tri
 
 
 def _rank(right: str) -> tuple[int, str]:
-    word = right.split(" ")[0]
+    word = right.split(" ", maxsplit=1)[0]
     return (_ORDER.index(word) if word in _ORDER else len(_ORDER)), right

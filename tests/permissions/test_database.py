@@ -16,9 +16,7 @@ def test_the_table_says_what_the_catalog_says(kind):
 
 
 def test_nobody_is_named_who_is_no_role_of_ours():
-    named = {
-        role for kind in KINDS for line in table()["database"].get(kind, {}).values() for role in privileges(line)
-    }
+    named = {role for kind in KINDS for line in table()["database"].get(kind, {}).values() for role in privileges(line)}
     assert named <= {*DATABASE_ROLES, "PUBLIC"}, f"{NAME} names others"
 
 
