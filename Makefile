@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races bench-soak chaos fuzz lock clean
+.PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races bench-soak chaos fuzz permissions lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -62,6 +62,10 @@ chaos: ## kill parts of the service 200 times, then break 10,000 connections: is
 fuzz: ## a million hostile frames against a real server, some ten minutes (ARGS="--frames 50000 --seed 2")
 	@bin/setup --test
 	@$(PYTHON) -m tests.fuzz $(ARGS)
+
+permissions: ## write docs/permissions.md anew from tests/permissions.toml
+	@bin/setup --test
+	@$(PYTHON) -m tests.permissions.page
 
 lock: ## write requirements*.txt anew from requirements*.in (UPGRADE=1 takes newer versions)
 	@bin/setup --test

@@ -45,9 +45,7 @@ _shared: list[Server] = []
 
 
 @contextmanager
-def _shared_server_at_rest(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The shared server sweeps the same database: it stands still while a test that does not use it commits."""
-    resting = _shared if "server" not in request.fixturenames else []
+def _at_rest(resting: list[Server]) -> Iterator[None]:
     for server in resting:
         server.process.send_signal(signal.SIGSTOP)
     try:
@@ -57,12 +55,12 @@ def _shared_server_at_rest(request: pytest.FixtureRequest) -> Iterator[None]:
             server.process.send_signal(signal.SIGCONT)
 
 
-@pytest.fixture
-def committed_db(request: pytest.FixtureRequest, django_db_blocker: Any, admin_url: str) -> Iterator[None]:
-    """The database for tests that commit: from several connections, threads or processes. Emptied afterwards."""
-    with django_db_blocker.unblock():
+@contextmanager
+def committing(blocker: Any, admin_url: str, resting: list[Server]) -> Iterator[None]:
+    """Within this, what is done to the database is committed; then it is emptied. These servers stand still."""
+    with blocker.unblock():
         try:
-            with _shared_server_at_rest(request):
+            with _at_rest(resting):
                 yield
         finally:
             connections.close_all()
@@ -75,6 +73,21 @@ def committed_db(request: pytest.FixtureRequest, django_db_blocker: Any, admin_u
                 assert tables is not None
                 _empty(admin, tables[0])
                 admin.execute("DELETE FROM mobility_position")  # cheaper than a new file for each of its days
+
+
+@pytest.fixture
+def committed_db(request: pytest.FixtureRequest, django_db_blocker: Any, admin_url: str) -> Iterator[None]:
+    """The database for tests that commit: from several connections, threads or processes. Emptied afterwards."""
+    # The shared server sweeps the same database: it stands still while a test that does not use it commits.
+    with committing(django_db_blocker, admin_url, _shared if "server" not in request.fixturenames else []):
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_db(django_db_blocker: Any, admin_url: str) -> Iterator[None]:
+    """The database for a module whose tests share what was committed for all of them. Emptied after the module."""
+    with committing(django_db_blocker, admin_url, _shared):
+        yield
 
 
 def _empty(admin: "psycopg.Connection", tables: str) -> None:

@@ -731,11 +731,8 @@ NO_GRANT = {
 }
 _GRANTS = {
     table: {
-        privilege: _in(
-            "bookings/test_roles",
-            f"test_what_is_not_granted_is_refused[{table}-{privilege}]",
-            "test_the_application_has_exactly_the_listed_privileges",
-        )
+        privilege: _in("bookings/test_roles", f"test_what_is_not_granted_is_refused[{table}-{privilege}]")
+        + _in("permissions/test_database", "test_the_table_says_what_the_catalog_says[table]")
         for privilege in privileges
     }
     for table, privileges in NO_GRANT.items()

@@ -14,13 +14,14 @@ _GONE = {"type": "websocket.disconnect", "code": 1000}
 class App:
     """One socket, from its handshake until `leave`. `told` is every frame it was sent; a close counts as one."""
 
-    def __init__(self, path: str, token: str) -> None:
+    def __init__(self, path: str, token: str = "", *, authorization: str = "") -> None:
         self.told: list[Frame] = []
         self._inbox: asyncio.Queue[Frame] = asyncio.Queue()
         self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        sent = authorization or (f"Token {token}" if token else "")  # with neither it is a guest's
         scope = {
             "type": "websocket", "path": path, "query_string": b"", "subprotocols": [], "client": ["127.0.0.1", 1],
-            "headers": [(b"authorization", f"Token {token}".encode())],
+            "headers": [(b"authorization", sent.encode())] if sent else [],
         }  # fmt: skip
         serving: Awaitable[None] = websocket(scope, self._outbox.get, self._take)
         self._serving = asyncio.ensure_future(serving)

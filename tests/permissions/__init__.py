@@ -1,0 +1,1 @@
+"""Who may do what: the table tests/permissions.toml, held against the code and tried on it."""
