@@ -8,7 +8,7 @@ from django.test import Client
 
 from tests.permissions import urls
 from tests.permissions.answers import named, wrong_members
-from tests.permissions.table import NAME, REVIEW, ROLES, allowed, answer_of, differences, table
+from tests.permissions.table import NAME, REVIEW, ROLES, allowed, answer_of, differences, table, tried
 
 HTTP: dict[str, str] = table()["http"]
 

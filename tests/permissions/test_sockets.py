@@ -138,13 +138,13 @@ async def test_a_ride_is_told_to_its_two_and_every_member_of_every_frame_is_list
         for ending in (("driver_arrived", "start_ride", "complete_ride"), ("cancel_ride",)):
             async with opened(calm, f"/ws/ride/whole-{ending[0]}/", "passenger") as (rider, _):
                 await rider.ask(EXAMPLE | {"command_id": f"find-{ending[0]}"})
-                (request,) = [f for f in await driver.ask(_all()) if f["type"] == "ride_request"][-1:]
+                request = [frame for frame in await driver.ask(_all()) if frame["type"] == "ride_request"][-1]
                 ride = {"booking_id": request["booking_id"]}
                 await driver.ask(message("ride_request_received", **ride), message("accept_ride", **ride))
-                await driver.ask({"type": "ping", "seq": 2**31 - 1})  # too far ahead: the whole state
+                await driver.ask({"type": "resume", "last_inbox_seq": 2**31 - 1})  # ahead of the truth: the whole state
                 for kind in ending:
                     assert not codes(await driver.ask(message(kind, **ride))) & TURNED_AWAY
-                await rider.ask(message("resume"), {"type": "ping", "seq": 2**31 - 1}, message("cancel_ride"))
+                await rider.ask(message("resume"), {"type": "resume", "last_seq": 2**31 - 1}, message("cancel_ride"))
                 _listed("ride", rider)
         await driver.ask(message("decline_ride", booking_id=2**40), {"type": "go_offline"}, _all())
         _listed("driver", driver)
