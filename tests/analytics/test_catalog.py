@@ -87,7 +87,8 @@ class TestReading:
 
 class TestWriting:
     def test_nothing_is_written_that_can_be_read(self, admin, login):
-        for name in [*relations(admin, "nspname IN ('gis')"), *relations(admin, "nspname = 'public'")]:
+        # PostGIS lets everybody write into its two views of columns, and makes nothing of it.
+        for name in {*relations(admin)} - {"public.geometry_columns", "public.geography_columns"}:
             column = admin.execute(
                 "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1", [name]
             ).fetchone()[0]
@@ -277,7 +278,8 @@ def everybody(secrets, stage):
     stage.run("UPDATE mobility_driver SET phone = '+9990000' || id, license_number = 'sparrow' || id,"
               " vehicle_registration = 'sparrow' || id")  # fmt: skip
     stage.run("UPDATE mobility_booking SET ride_id = 'sparrow', passenger_phone = '+9990000',"
-              " pickup_address = 'sparrow', dropoff_address = 'sparrow', notes = 'sparrow', cancellation_reason = 'sparrow',"
+              " pickup_address = 'sparrow', dropoff_address = 'sparrow', notes = 'sparrow',"
+              " cancellation_reason = 'sparrow',"
               " request_digest = 'sparrow'")  # fmt: skip
     stage.run("UPDATE mobility_offer SET decline_reason = 'sparrow'")
     return booking
