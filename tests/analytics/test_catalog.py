@@ -87,7 +87,8 @@ class TestReading:
 
 class TestWriting:
     def test_nothing_is_written_that_can_be_read(self, admin, login):
-        for name in [*relations(admin, "nspname IN ('gis')"), *relations(admin, "nspname = 'public'")]:
+        # PostGIS lets everybody write into its two views of columns, and makes nothing of it.
+        for name in {*relations(admin)} - {"public.geometry_columns", "public.geography_columns"}:
             column = admin.execute(
                 "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1", [name]
             ).fetchone()[0]
