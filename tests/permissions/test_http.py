@@ -17,7 +17,7 @@ def call(stage: Any, name: str, role: str, arguments: dict[str, Any], more: str 
     """The first method of an endpoint, sent as this role."""
     methods, path = urls.split(name)
     client = Client(raise_request_exception=False)
-    address, headers = urls.path_of(path, arguments), stage.headers(role)
+    address, headers = urls.path_of(path, arguments), stage.headers(role, HTTP[name])
     if path == "/tiles/" or path.startswith("/admin/"):
         if role in stage.people:  # pages know people by their session
             client.force_login(stage.people[role])
