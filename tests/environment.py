@@ -85,9 +85,7 @@ def _start() -> None:
 def grant_as_bootstrap_does(admin: "psycopg.Connection", name: str) -> None:
     """A copy of a database has not the rights of the one it is made from."""
     admin.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-    admin.execute(
-        f'GRANT CONNECT ON DATABASE "{name}" TO careconnect_app, careconnect_analyst, careconnect_operations'
-    )
+    admin.execute(f'GRANT CONNECT ON DATABASE "{name}" TO careconnect_app, careconnect_analyst, careconnect_operations')
 
 
 def start_cluster() -> None:
