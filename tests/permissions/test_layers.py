@@ -110,7 +110,7 @@ def test_an_export_is_for_whom_it_is_listed(on_stage, path, role):
         assert refused or is_refused(response, role), f"{role} is answered {response.status_code}"
         return
     assert response.status_code == 200, f"{role} may, says {NAME}"
-    features = json.loads(response.getvalue())["features"]
+    features = json.loads(b"".join(response))["features"]
     fields = answer_of(f"GET {path}")["features[].properties"]
     expected = {field.name for field in fields if field.roles is None or role in field.roles}
     assert features
