@@ -8,6 +8,11 @@ from tests.permissions.table import DATABASE_ROLES, NAME, REVIEW, differences, p
 
 pytestmark = pytest.mark.django_db
 
+# They read nothing. Who reads a view runs the functions in it as themselves, unlike its tables.
+CALLED_BY_VIEWS = {
+    "mobility_ride_line(geometry, geometry)", "mobility_surrogate_key(bytea, bytea, bytea, bigint)",
+}  # fmt: skip
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_table_says_what_the_catalog_says(kind):
@@ -25,7 +30,7 @@ def test_analysts_and_operations_read_schema_gis_and_nothing_else():
         for name, line in table()["database"].get(kind, {}).items():
             for role in ("analyst", "operations"):
                 rights = privileges(line).get(role, frozenset())
-                if not name.startswith("gis."):
+                if not name.startswith("gis.") and name not in CALLED_BY_VIEWS:
                     assert not rights, f"{name} is not in gis: {role} has {set(rights)}"
                 assert rights <= {"select", "execute"}, f"{role} may more than read {name}"
 
