@@ -23,8 +23,9 @@ _HEAD = """# Who may do what
 
 Written out of `tests/permissions.toml` by `make permissions`; a test keeps the two equal. The table is held against
 the code (the URLconf, the registry of messages, the functions that make frames, the catalog of layers, the catalog of
-the database), and every cell of it is tried: `tests/permissions`. What is added to the service and not listed fails
-there, with the line that is missing.
+the database), and what HTTP endpoints, exports, tiles and socket messages answer to each role is tried:
+`tests/permissions`. Of keys that are refused one stands for all, with every other scope. What is added to the service
+and not listed fails there, with the line that is missing.
 
 **yes**: may. **own**: may, for their own things; somebody else's answer like one that does not exist. **-**: refused,
 401 without a usable credential, else 403; pages lead to the login. A **key** reads what its scopes name and is nobody;
