@@ -109,7 +109,7 @@ async def test_a_ride_between_two_workers_of_one_server(redis_url, tmp_path, fle
 
 async def test_dispatchers_of_their_own_sweep_for_a_server_that_does_not(redis_url, tmp_path, fleet):  # noqa: F811
     driver = await fleet.driver()
-    quick = {"CARECONNECT_OFFER_TTL_S": "0.5"}
+    quick = {"CARECONNECT_OFFER_TTL_S": "0.5", "CARECONNECT_SEARCH_TIMEOUT_S": "3"}
     silent = quick | {"REDIS_URL": redis_url, "CARECONNECT_DISPATCHER": "no", "CARECONNECT_CATCH_UP_S": "3600"}
     with serving(tmp_path, **silent) as server:
         async with fleet.socket(server, driver) as app, server.ride() as passenger:
