@@ -259,8 +259,8 @@ def _offers(city, ids):
             "INSERT INTO mobility_offer (booking_id, driver_id, round, status, reason, origin,"
             " pickup_distance_m, offered_at, settled_at) VALUES (%s, %s, 1, %s, %s, %s, %s, %s, %s)",
             [
-                ids[number % len(ids)], 1000 + number, status, "taken" if status == "withdrawn" else None, origin, away_m,
-                at, at + timedelta(seconds=answered_s),
+                ids[number % len(ids)], 1000 + number, status, "taken" if status == "withdrawn" else None, origin,
+                away_m, at, at + timedelta(seconds=answered_s),
             ],
         )  # fmt: skip
 
