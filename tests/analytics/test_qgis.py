@@ -23,7 +23,7 @@ project = QgsProject.instance()
 if not project.read(GIVEN["project"]):
     told(None)
 told({
-    layer.id(): {
+    layer.id().removeprefix("careconnect_"): {
         "valid": layer.isValid(), "features": layer.featureCount(), "seen": len(list(layer.getFeatures())),
         "crs": layer.crs().authid(), "renderer": layer.renderer().type() if layer.renderer() else None,
     }
