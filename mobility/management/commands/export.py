@@ -69,7 +69,7 @@ class Command(BaseCommand):
             return
         layer, form, output = _wanted(there, options)
         zone = ZoneInfo(knobs().reporting_time_zone)
-        part = Part(*(_zoned(options[name], zone) for name in ("since", "until")), options["bbox"])
+        part = Part(_zoned(options["since"], zone), _zoned(options["until"], zone), options["bbox"])
         if self.stderr.isatty() and options["verbosity"]:
             self._progress_of = layer.name
         began = time.monotonic()
