@@ -141,8 +141,8 @@ STORIES = (
     completed, nobody_came, called_off, called_off_while_searching, given_back_until_nobody_is_left, declined,
     ended_by_an_operator,
 )  # fmt: skip
-# For these stories the server needs them so; a driver who is there accepts nothing by themselves, and a search ends when
-# all have declined instead of at its limit.
+# For these stories the server needs them so; a driver who is there accepts nothing by themselves, and a search ends
+# when all have declined instead of at its limit.
 SETTINGS = {
     "CARECONNECT_NO_SHOW_WAIT_S": "0", "CARECONNECT_MAX_RELEASES": "1", "CARECONNECT_OFFER_TTL_S": "600",
     "CARECONNECT_DELIVERY_TIMEOUT_S": "600", "CARECONNECT_SEARCHES_PER_HOUR": "1000000",
