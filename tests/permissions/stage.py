@@ -95,6 +95,8 @@ class Stage:
         """What goes into a path so that it names something of this role's own; else any that there is."""
         if path.startswith("/api/v1/drivers/"):
             return ARGUMENTS | {"pk": self.driver.pk}
+        if path.startswith("/ogc/"):
+            return ARGUMENTS | {"collection": "drivers", "feature_id": self.driver.pk}
         if path.endswith(("/cancel/", "/complete/")):
             return ARGUMENTS | {"pk": self.live}
         if path.endswith("/assign/"):
