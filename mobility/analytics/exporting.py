@@ -175,4 +175,6 @@ def surroundings() -> dict[str, str]:
     params["options"] = f"{params.get('options', '')} -c statement_timeout=0 -c default_transaction_read_only=on"
     known = {option.keyword.decode(): option.envvar for option in psycopg.pq.Conninfo.get_defaults()}
     told = {known[name]: str(value) for name, value in params.items() if value is not None and known.get(name)}
-    return os.environ | {name.decode(): value for name, value in told.items() if name}
+    # A service of whoever runs this would win over the address that is told here.
+    others = {name: value for name, value in os.environ.items() if name != "PGSERVICE" or "host" not in params}
+    return others | {name.decode(): value for name, value in told.items() if name}

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from mobility.analytics.exporting import layers
 from tests.analytics.city import Ride
@@ -113,11 +114,16 @@ class TestFormats:
         export("pickups", "gpkg")
         seen = (tmp_path / "seen").read_text()
         assert "gis" in seen
-        from django.db import connection
-
         assert (password := connection.get_connection_params()["password"])
         assert password not in seen
         assert "host" not in seen
+
+    def test_a_service_of_whoever_runs_it_leads_nowhere_else(self, rides, export, monkeypatch, tmp_path):
+        elsewhere = tmp_path / "pg_service.conf"
+        elsewhere.write_text("[elsewhere]\nhost=127.0.0.1\nport=1\ndbname=none\n")
+        monkeypatch.setenv("PGSERVICEFILE", str(elsewhere))
+        monkeypatch.setenv("PGSERVICE", "elsewhere")
+        assert len(features(export("pickups", "gpkg")[0])) == 3
 
 
 class TestWithoutGeometry:
@@ -223,8 +229,6 @@ class TestRefusals:
 
 
 def test_every_view_of_the_schema_is_a_layer(committed_db, capsys):
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT viewname FROM pg_views WHERE schemaname = 'gis'")
         there = {name for (name,) in cursor.fetchall()}

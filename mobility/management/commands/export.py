@@ -63,7 +63,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Choose, write, and say how many."""
-        there = layers()
+        try:
+            there = layers()
+        except DatabaseError as error:
+            raise CommandError(f"Nothing was written: {error}") from None
         if options["list"]:
             self._list(there)
             return
