@@ -50,7 +50,9 @@ def write_by_ogr(layer: Layer, part: Part, path: Path, form: str, progress: Prog
                 raise
         complaints.seek(0)
         if running.returncode:
-            raise OgrFailed(complaints.read().decode(errors="replace").strip() or f"exit code {running.returncode}")
+            # After these words it lists every format it knows.
+            said = complaints.read().decode(errors="replace").split(" with the following drivers")[0].strip()
+            raise OgrFailed(said or f"exit code {running.returncode}")
     return len(DataSource(path)[0])
 
 

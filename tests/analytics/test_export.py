@@ -227,6 +227,15 @@ class TestRefusals:
         refused(export, "pickups", "fgb", says="Nothing was written: .*NoSuchDriver", code=1)
         assert list(tmp_path.iterdir()) == []
 
+    @needs_gdal
+    def test_a_database_that_ogr2ogr_cannot_reach_is_told_in_short(self, rides, export, monkeypatch, tmp_path):
+        nowhere = {"PATH": os.environ["PATH"], "PGHOST": "127.0.0.1", "PGPORT": "1"}
+        monkeypatch.setattr("mobility.analytics.ogr.surroundings", lambda: nowhere)
+        with pytest.raises(CommandError, match="Connection refused") as stopped:
+            export("pickups", "gpkg")
+        assert len(str(stopped.value).splitlines()) < 10
+        assert list(tmp_path.iterdir()) == []
+
 
 def test_every_view_of_the_schema_is_a_layer(committed_db, capsys):
     with connection.cursor() as cursor:
