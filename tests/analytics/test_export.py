@@ -292,8 +292,9 @@ def test_a_terminal_sees_how_far_it_is(city, form, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [pytest.param("gpkg", marks=needs_gdal), "geojsonseq", "csv"])
-def test_an_interrupted_export_leaves_nothing(city, form, tmp_path, admin_url):
+def test_an_interrupted_export_leaves_nothing(city, form, tmp_path, admin_url, monkeypatch):
     """Its rows wait for a lock, so that it is certainly in the middle of it when the signal comes."""
+    monkeypatch.setenv("DB_LOCK_TIMEOUT_MS", "60000")  # on a busy machine a signal takes its time
     city.areas(1)
     city.add(Ride(n, n, 1, 0, AT) for n in range(1, 11))
     with city.admin.transaction():
