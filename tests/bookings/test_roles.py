@@ -46,6 +46,7 @@ def test_what_is_not_granted_is_refused(table, privilege):
         cursor.execute("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1", [table])
         column = cursor.fetchone()[0]
     attack = {
+        "SELECT": f"SELECT {column} FROM {table}",
         "INSERT": f"INSERT INTO {table} DEFAULT VALUES",
         "UPDATE": f"UPDATE {table} SET {column} = {column}",
         "DELETE": f"DELETE FROM {table}",
