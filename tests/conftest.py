@@ -3,25 +3,31 @@
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from django.db import connection, connections
 from django.db.models.functions import Now
 
 from geo.coordinates import lat_lon, point
 from mobility.bookings.services import RideRequest
+from mobility.delivery import background
 from mobility.invariants.queries import broken_invariants
 from mobility.models import Driver, DriverLocation, User
+from tests.emptying import empty, superuser
 from tests.engines import mortal_osrm, osrm, valhalla  # noqa: F401 (fixtures)
 from tests.environment import libpq, on_database
 from tests.server import Server, serving
 
 _numbers = itertools.count(1)
+IN_TRANSACTION = (
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type = 'client backend' AND xact_start IS NOT NULL)"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,10 +50,17 @@ def admin_url() -> str:
 _shared: list[Server] = []
 
 
+@pytest.fixture(autouse=True)
+def without_thread() -> Iterator[None]:
+    """What `background.outside` is given runs at once, whatever a test before this one has started."""
+    yield
+    background._outside = None
+
+
 @contextmanager
-def _at_rest(resting: list[Server]) -> Iterator[None]:
+def _at_rest(resting: list[Server], admin_url: str) -> Iterator[None]:
     for server in resting:
-        server.process.send_signal(signal.SIGSTOP)
+        _stand_still(server, admin_url)
     try:
         yield
     finally:
@@ -55,24 +68,29 @@ def _at_rest(resting: list[Server]) -> Iterator[None]:
             server.process.send_signal(signal.SIGCONT)
 
 
+def _stand_still(server: Server, admin_url: str) -> None:
+    """Stop the process where it is in no transaction: else it would keep its locks, and the test would meet them."""
+    admin = superuser(admin_url)
+    for _ in range(500):
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.002)  # what it has sent has arrived
+        if admin.execute(IN_TRANSACTION).fetchone() == (False,):
+            return
+        server.process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+    raise AssertionError("the server is always in a transaction")
+
+
 @contextmanager
 def committing(blocker: Any, admin_url: str, resting: list[Server]) -> Iterator[None]:
     """Within this, what is done to the database is committed; then it is emptied. These servers stand still."""
     with blocker.unblock():
         try:
-            with _at_rest(resting):
+            with _at_rest(resting, admin_url):
                 yield
         finally:
             connections.close_all()
-            with psycopg.connect(admin_url, autocommit=True) as admin:
-                tables = admin.execute(
-                    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND"
-                    " tablename NOT IN ('spatial_ref_sys', 'django_migrations', 'django_content_type',"
-                    " 'auth_permission', 'mobility_allowed_move') AND tablename NOT LIKE 'mobility\\_position%'"
-                ).fetchone()
-                assert tables is not None
-                _empty(admin, tables[0])
-                admin.execute("DELETE FROM mobility_position")  # cheaper than a new file for each of its days
+            empty(admin_url)
 
 
 @pytest.fixture
@@ -88,18 +106,6 @@ def module_db(django_db_blocker: Any, admin_url: str) -> Iterator[None]:
     """The database for a module whose tests share what was committed for all of them. Emptied after the module."""
     with committing(django_db_blocker, admin_url, _shared):
         yield
-
-
-def _empty(admin: "psycopg.Connection", tables: str) -> None:
-    for last_try in (False, False, False, True):
-        try:
-            admin.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        except psycopg.errors.DeadlockDetected:
-            # A server process was still finishing what a vanished client had asked for.
-            if last_try:
-                raise
-        else:
-            return
 
 
 @pytest.fixture

@@ -25,10 +25,15 @@ def kept(admin_url: str) -> Iterator[Callable[[], None]]:
             " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname LIKE 'mobility\\_%'"
             " AND relname <> 'mobility_allowed_move' GROUP BY relname ORDER BY relname"
         ).fetchall()
-        steps = ["BEGIN", *(f"DELETE FROM {table}" for table, _, _ in columns)]
+        deleted = [f"IF EXISTS (SELECT FROM {table}) THEN DELETE FROM {table}; END IF" for table, _, _ in columns]
+        steps = []
         for table, moved, names in columns:
             if admin.execute(f"SELECT FROM {table} LIMIT 1").fetchone() is not None:
                 admin.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table}")
                 steps.append(f"INSERT INTO {table} ({names}) SELECT {moved} FROM kept_{table}")
-        script = "; ".join([*steps, "COMMIT"])
-        yield lambda: admin.execute(script) and None
+        # A function of this session: its statements are planned once, not at every call.
+        admin.execute(
+            "CREATE FUNCTION pg_temp.put_back() RETURNS void LANGUAGE plpgsql AS"
+            f" $$BEGIN {'; '.join([*deleted, *steps])}; END$$"
+        )
+        yield lambda: admin.execute("SELECT pg_temp.put_back()") and None

@@ -58,7 +58,7 @@ RIGHT_AND_WRONG = [
 def test_every_answer_is_described(whole_server, credentials, operation, mode):
     @given(case=OPERATIONS[operation].as_strategy(generation_mode=mode))
     @settings(
-        max_examples=20, deadline=None, phases=[Phase.generate], database=None, derandomize=True,
+        max_examples=8, deadline=None, phases=[Phase.generate], database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     def ask(case):

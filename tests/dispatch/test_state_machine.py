@@ -1103,10 +1103,10 @@ def test_scripted_walks_make_every_move(stage, subtests):
 
 @pytest.mark.timeout(900)
 def test_random_walks(stage):
-    _run(stage, 40, 40)
+    _run(stage, 15, 40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_many_random_walks(stage):
-    _run(stage, 150, 50)
+    _run(stage, 100, 50)

@@ -24,7 +24,8 @@ Maker = Callable[[random.Random, str], "Shot"]
 class Shot(NamedTuple):
     """What is sent, and what has to come back.
 
-    `codes` are those that the socket may be closed with; the answer may be remembered under `command_id`.
+    `codes` are those that the socket may be closed with; the answer may be remembered under `command_id`. Where `again`
+    is set, pings follow until the socket is closed.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Shot(NamedTuple):
     answer: Answer
     codes: frozenset[int] = frozenset()
     command_id: str | None = None
+    again: bool = False
 
 
 def role_of(number: int) -> str:

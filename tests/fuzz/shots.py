@@ -99,7 +99,8 @@ def _flood(rng: random.Random, role: str) -> Shot:
     if lot < 0.4:
         # Commands are read no faster than they are worked off, perhaps slower than is allowed: the pings never are.
         commands = rng.choice((b"", frame(b'{"type": "cancel_ride", "ride_id": "none"}'))) * 200
-        return _closing("flood of messages", commands + frame(PING_TEXT) * 200, frozenset({4429}))
+        flood = _closing("flood of messages", commands + frame(PING_TEXT) * 200, frozenset({4429}))
+        return flood._replace(again=True)
     if lot < 0.8:
         return _closing("flood of misunderstood frames", frame(rng.choice((b"{", b"", b"[]"))) * 40, frozenset({4400}))
     if lot < 0.9:
