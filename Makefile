@@ -27,7 +27,7 @@ manage: ## run a management command: make manage CMD="check_invariants"
 
 test: ## the quick tests, a few minutes (ARGS="tests/geo -x")
 	@bin/setup --test
-	@$(PYTHON) -m pytest -n 2 -m "not slow" $(ARGS)
+	@$(PYTHON) -m pytest -n 3 --dist worksteal -m "not slow" $(ARGS)
 
 # pytest's exit code 5 means: there is no such test.
 test-slow: ## the slow tests

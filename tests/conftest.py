@@ -87,6 +87,8 @@ def committing(blocker: Any, admin_url: str, resting: list[Server]) -> Iterator[
     with blocker.unblock():
         try:
             with _at_rest(resting, admin_url):
+                if resting:
+                    empty(admin_url)  # of what their sweeps have written since the last test
                 yield
         finally:
             connections.close_all()

@@ -1,10 +1,11 @@
 """Settings: every one is documented, and the documents name none that does not exist."""
 
 import dataclasses
-import os
+import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -69,14 +70,47 @@ def test_a_knob_that_cannot_be_used_is_named(name, value):
         read_knobs({f"CARECONNECT_{name}": value}, demo=False)
 
 
+READER = """
+import json, os, sys, traceback
+import config.settings
+
+for name in [name for name in sys.modules if name.partition(".")[0] in {"config", "mobility", "geo"}]:
+    del sys.modules[name]
+for line in sys.stdin:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(writing, 2)
+        os.environ.update(json.loads(line))
+        try:
+            import config.settings
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as said:
+        text = said.read()
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text]), flush=True)
+"""
+
+
 def settings_start(**environment: str) -> str:
     """The last line of what a process says that reads the settings with these variables; empty when it does well."""
-    ended = subprocess.run(
-        [sys.executable, "-c", "import config.settings"], cwd=ROOT, env=os.environ | environment, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    assert (ended.returncode == 0) == (ended.stderr == ""), ended.stderr
-    return ended.stderr.strip().rsplit("\n", 1)[-1]
+    process = _reader_of_settings()
+    process.stdin.write(json.dumps(environment) + "\n")
+    process.stdin.flush()
+    status, said = json.loads(process.stdout.readline())
+    assert (status == 0) == (said == ""), said
+    return said.strip().rsplit("\n", 1)[-1]
+
+
+@cache
+def _reader_of_settings() -> "subprocess.Popen[str]":
+    """A process that has imported what the settings import, and reads them in a child of its own for every line."""
+    return subprocess.Popen(
+        [sys.executable, "-c", READER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_the_nearest_of_many_that_are_far_away(make_area):
         west, south = dice.uniform(-179, 178), dice.uniform(-65, 64)
         boxes[f"box {n}"] = (west, south, west + 1, south + 1)
         make_area(f"box {n}", boxes[f"box {n}"])
-    for _ in range(40):
+    for _ in range(20):
         at = lat_lon(dice.uniform(-60, 60), dice.uniform(-180, 180))
         found = area_of(at)
         if not found.served:
@@ -165,7 +165,7 @@ def test_equals_what_is_measured_one_by_one(make_area):
         boxes[f"box {n}"] = (west, south, west + dice.uniform(0.05, 0.4), south + dice.uniform(0.05, 0.4))
         make_area(f"box {n}", boxes[f"box {n}"], matching_radius_m=1_000 + n)
     served = 0
-    for _ in range(300):
+    for _ in range(90):
         at = lat_lon(dice.uniform(-27.3, -24.7), dice.uniform(26.7, 29.3))
         over = [name for name, (w, s, e, n) in boxes.items() if w <= at.longitude <= e and s <= at.latitude <= n]
         found = area_of(at)
@@ -176,7 +176,7 @@ def test_equals_what_is_measured_one_by_one(make_area):
             served += 1
         else:
             assert found.distance_m == pytest.approx(min(_away_m(at, box) for box in boxes.values()), rel=0.003, abs=60)
-    assert 30 < served < 270
+    assert 9 < served < 81
 
 
 def _surface(box):

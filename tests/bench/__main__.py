@@ -30,7 +30,7 @@ from tests.bench import (
     timemachine,
     updates,
 )
-from tests.bench.plan import FULL, QUICK, SEED, Plan
+from tests.bench.plan import FULL, QUICK, SEED, TRIAL, Plan
 from tests.bench.report import Result, console, machine, say, show_targets
 from tests.bench.stage import FLEET_SEED, RESULTS, Disturbance, Stage, exit_code
 
@@ -55,8 +55,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="some five minutes: smaller fleets, fewer and shorter rounds"
+    shorter = parser.add_mutually_exclusive_group()
+    shorter.add_argument(
+        "--quick", action="store_true", help="some ten minutes: smaller fleets, fewer and shorter rounds"
+    )
+    shorter.add_argument(
+        "--trial", action="store_true", help="as short as can be: whether each still runs; its figures mean nothing"
     )
     parser.add_argument("--only", metavar="NAME", choices=BENCHES, action="append", help=f"one of {', '.join(BENCHES)}")
     parser.add_argument(
@@ -67,7 +71,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(asked: argparse.Namespace) -> list[Result]:
-    plan, load_before = (QUICK if asked.quick else FULL), os.getloadavg()[0]
+    plan, load_before = (TRIAL if asked.trial else QUICK if asked.quick else FULL), os.getloadavg()[0]
     if plan.quick:
         console.print(
             "[yellow]A quick run: small fleets and short rounds. Its figures are rough, do not quote them.[/]"

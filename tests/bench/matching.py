@@ -110,8 +110,9 @@ def _targets(plan: Plan, timings: Rounds) -> list[Target]:
     def p50s(size: int, who: str) -> list[float]:
         return [t.p50_ms for t in timings[size, "dense city", who]]
 
-    beside_raw = Target("own code's p50 over pgbench's, 100,000 drivers", at_most=2)
-    beside_raw.measured = share_of(p50s(100_000, "own"), p50s(100_000, "raw"))
+    size = plan.middle_size
+    beside_raw = Target(f"own code's p50 over pgbench's, {size:,} drivers", at_most=2)
+    beside_raw.measured = share_of(p50s(size, "own"), p50s(size, "raw"))
     growth = Target("own code's p50 at 1,000,000 over that at 100,000", at_most=3, stretch=1.5)
     raw_growth = Target("pgbench's p50 at 1,000,000 over that at 100,000", at_most=3, stretch=1.5)
     for target, who in ((growth, "own"), (raw_growth, "raw")):

@@ -17,7 +17,7 @@ SPAN_S = (DAYS - 1) * 86_400
 
 def bench(stage: Stage, plan: Plan) -> Result:
     """gis.fleet_at at random instants, as the service's own role, each one's pages not read before."""
-    positions = 1_000_000 if plan.quick else 10_000_000
+    positions = plan.history
     result = Result("timemachine", f"gis.fleet_at over {positions:,} positions of {DAYS} days")
     for drivers in FLEETS:
         fleet = _with_history(stage, drivers, positions)

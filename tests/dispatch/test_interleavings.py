@@ -282,11 +282,12 @@ PAIRS += [(idle, "ask", "other asks")]
 PAIRS += [(start, "sweep", other) for start, others in SWEPT.items() for other in others]
 MANY = [(start, *pair) for start, *pair in PAIRS if LOOSE.get(start, set()) & set(pair)] + [(lost, "sweep", "sweep")]
 FEW = [pair for pair in PAIRS if pair not in MANY]
-# The quick part: these against every other command.
-_IN_QUICK_PART = {
-    asked: {"accept"}, missed: {"sweep"}, over: {"sweep"}, confirmed: {"give back"}, in_progress: {"complete"},
-}  # fmt: skip
+# The quick part: these against every other command, or those that are named.
+_IN_QUICK_PART = {asked: {"accept"}, missed: {"sweep"}, in_progress: {"complete"}}
 QUICK = [(start, *pair) for start, *pair in FEW if _IN_QUICK_PART.get(start, set()) & set(pair)]
+QUICK += [(over, "sweep", "accept"), (over, "sweep", "cancel")]
+QUICK += [(confirmed, "give back", other) for other in ("cancel", "assign 4", "start", "complete")]
+assert set(QUICK) <= set(FEW)
 
 
 SEEN = {

@@ -7,17 +7,22 @@ import pytest
 
 from tests.rest import token_of
 
+# Without triggers, so what these keep in step is written here.
 FLEET = """
+    SET session_replication_role = replica;
     INSERT INTO mobility_user (id, username, password, first_name, last_name, email, is_superuser, is_staff, is_active,
         date_joined, phone, roles)
-    SELECT n, 'd' || n, '!', '', '', '', false, false, true, now(), '+2771' || n, ARRAY['driver'] FROM
-    generate_series(1000001, 1000000 + {drivers}) n; INSERT INTO mobility_driver (user_id, phone, license_number,
-    vehicle_registration, vehicle_type, status, verified, rating, total_rides, auto_accept, missed_offers, inbox_seq,
-    stationary, is_demo) SELECT id, phone, 'L' || id, 'CA ' || id, 'sedan', 'available', true, 5, 0, false, 0, 0,
-    false, false FROM mobility_user WHERE id > 1000000; INSERT INTO mobility_driver_location (driver_id, position,
-    indexed_position, recorded_at, received_at, stationary, dispatchable, vehicle_type) SELECT d.id, p, p, now(),
-    now(), false, false, '' FROM mobility_driver d, LATERAL ST_SetSRID(ST_MakePoint(28 + (d.id % 1000) / 1000.0,
-    -26.2), 4326) p WHERE d.user_id > 1000000;
+    SELECT n, 'd' || n, '!', '', '', '', false, false, true, now(), '+2771' || n, ARRAY['driver']
+    FROM generate_series(1000001, 1000000 + {drivers}) n;
+    INSERT INTO mobility_driver (user_id, phone, license_number, vehicle_registration, vehicle_type, status, verified,
+        rating, total_rides, auto_accept, missed_offers, inbox_seq, stationary, is_demo, shown_name)
+    SELECT id, phone, 'L' || id, 'CA ' || id, 'sedan', 'available', true, 5, 0, false, 0, 0, false, false, username
+    FROM mobility_user WHERE id > 1000000;
+    INSERT INTO mobility_driver_location (driver_id, position, indexed_position, recorded_at, received_at, stationary,
+        dispatchable, vehicle_type)
+    SELECT d.id, p, p, now(), now(), false, true, 'sedan'
+    FROM mobility_driver d, LATERAL ST_SetSRID(ST_MakePoint(28 + (d.id % 1000) / 1000.0, -26.2), 4326) p
+    WHERE d.user_id > 1000000;
 """
 
 

@@ -13,11 +13,11 @@ WITH free AS (
 ), taker AS (
     SELECT * FROM free WHERE %(auto_assign)s OR auto_accept ORDER BY place LIMIT 1
 ), chosen AS (
-    SELECT id, user_id, distance_m, 'accepted' AS status,
+    SELECT id, user_id, distance_m, place, 'accepted' AS status,
         CASE WHEN %(auto_assign)s THEN 'auto_assign' ELSE 'auto_accept' END AS origin
     FROM taker
     UNION ALL
-    SELECT id, user_id, distance_m, 'pending', 'asked' FROM free WHERE NOT EXISTS (SELECT FROM taker)
+    SELECT id, user_id, distance_m, place, 'pending', 'asked' FROM free WHERE NOT EXISTS (SELECT FROM taker)
 ), ride AS (
     SELECT id, search_until, rounds FROM mobility_booking WHERE id = %(booking_id)s AND status = 'pending'
 ), offered AS (
@@ -31,7 +31,7 @@ WITH free AS (
             statement_timestamp() + make_interval(secs => %(offer_ttl_s)s), ride.search_until) END,
         CASE WHEN c.status = 'accepted' THEN statement_timestamp() END,
         CASE WHEN c.status = 'accepted' THEN statement_timestamp() END
-    FROM ride, chosen c
+    FROM ride, chosen c ORDER BY c.place  -- the nearest has the lowest number, however this is planned
     RETURNING id, booking_id, driver_id, status, origin, pickup_distance_m, due_at
 ), confirmed AS (
     UPDATE mobility_booking b
