@@ -32,7 +32,7 @@ test: ## the quick tests, a few minutes (ARGS="tests/geo -x")
 # pytest's exit code 5 means: there is no such test.
 test-slow: ## the slow tests
 	@bin/setup --test
-	@$(PYTHON) -m pytest -n 2 -m slow $(ARGS) || [ $$? -eq 5 ]
+	@$(PYTHON) -m pytest -n 3 --dist worksteal -m slow $(ARGS) || [ $$? -eq 5 ]
 
 mutate-schema: ## drop each wall of the database in turn and see the tests that guard it fail (ARGS="--only offer")
 	@bin/setup --test

@@ -1,8 +1,11 @@
 """Run the checks in mobility/invariants/sql: one file an invariant, its first line says it in words."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
+import psycopg
 from django.db import connection, transaction
+from psycopg.rows import dict_row
 
 from mobility.sql import HERE
 
@@ -17,6 +20,7 @@ class Broken(NamedTuple):
     rows: list[dict[str, Any]]
 
 
+@cache
 def names() -> list[str]:
     """Every invariant by name."""
     return sorted(path.stem for path in FOLDER.glob("*.sql"))
@@ -29,13 +33,17 @@ def broken_invariants(limit: int = 100) -> list[Broken]:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # The whole of every table is read: the limit meant for answers to people does not apply.
         cursor.execute("SET LOCAL statement_timeout = 0")
-        return [broken for name in names() if (broken := _check(cursor, name, limit)).rows]
+        return [broken for name in names() if (broken := _check(name, limit)).rows]
 
 
-def _check(cursor: Any, name: str, limit: int) -> Broken:
-    text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
-    cursor.execute(f"SELECT * FROM ({text.rstrip()}) broken LIMIT %s", [limit])  # noqa: S608 (our own files)
-    columns = [column.name for column in cursor.description]
-    return Broken(
-        name, text.splitlines()[0].removeprefix("-- "), [dict(zip(columns, row, strict=True)) for row in cursor]
-    )
+def _check(name: str, limit: int) -> Broken:
+    text, raw = _text(name), connection.connection
+    # Prepared: whoever checks often, such as the tests, plans each of them once a connection.
+    with connection.wrap_database_errors, psycopg.Cursor(raw, row_factory=dict_row) as cursor:
+        cursor.execute(b"SELECT * FROM (%b) broken LIMIT %%s" % text.encode(), [limit], prepare=True)
+        return Broken(name, text.splitlines()[0].removeprefix("-- "), cursor.fetchall())
+
+
+@cache
+def _text(name: str) -> str:
+    return (FOLDER / f"{name}.sql").read_text(encoding="utf-8").rstrip()

@@ -1103,7 +1103,7 @@ def test_scripted_walks_make_every_move(stage, subtests):
 
 @pytest.mark.timeout(900)
 def test_random_walks(stage):
-    _run(stage, 15, 40)
+    _run(stage, 8, 40)
 
 
 @pytest.mark.slow

@@ -37,11 +37,11 @@ def found(condition):
 
 
 @pytest.mark.parametrize("centre", sorted(set(SPECIAL)))
-@pytest.mark.parametrize("radius_m", [1.0, 5_000.0, 100_000.0, 200_000.0])
-def test_within_metres_equals_the_geodesic_distance(places, centre, radius_m):
+def test_within_metres_equals_the_geodesic_distance(places, centre):
     centre = LatLon(*centre)
-    expected = {driver for driver, at in places.items() if distance_m(centre, at) <= radius_m}
-    assert found(within_metres("position", centre, radius_m)) == expected
+    for radius_m in (1.0, 5_000.0, 100_000.0, 200_000.0):
+        expected = {driver for driver, at in places.items() if distance_m(centre, at) <= radius_m}
+        assert found(within_metres("position", centre, radius_m)) == expected, radius_m
 
 
 def test_the_radius_itself_is_inside(make_driver):

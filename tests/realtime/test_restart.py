@@ -34,6 +34,7 @@ def own_cluster(tmp_path_factory):
     cluster("destroy")
 
 
+@pytest.mark.slow
 async def test_a_restart_of_postgresql_heals_by_itself(own_cluster, tmp_path):
     cluster, url = own_cluster
     with serving(tmp_path, DATABASE_URL=url, DB_POOL_TIMEOUT_S=str(POOL_TIMEOUT_S)) as running:
