@@ -47,14 +47,19 @@ def the_checker_is_awake(system: System, outcome: Outcome) -> None:
         assert rule in {violation.rule for violation in found}, tamper.__name__
 
 
+@pytest.mark.timeout(300)  # 40 s on a machine that has nothing else to do
+def test_three_kills_lose_nothing(tmp_path: Path) -> None:
+    """Redis, a server and PostgreSQL. Afterwards the control, on the same run."""
+    outcome = run(tmp_path, kills=3, seed=3, seconds=6, afterwards=the_checker_is_awake)
+    assert {struck.target for struck in outcome.history.struck} == {"redis", "server", "postgresql"}
+    assert outcome.found == []
+    assert (tmp_path / "result.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
-    """Redis, servers, PostgreSQL and the dispatcher. Afterwards the control, on the same run."""
-    outcome = run(tmp_path, kills=20, seed=1, afterwards=the_checker_is_awake)
-    assert {struck.target for struck in outcome.history.struck} >= {"redis", "server", "postgresql"}
-    assert outcome.found == []
-    assert (tmp_path / "result.json").exists()
+    assert run(tmp_path, kills=20, seed=1).found == []
 
 
 @pytest.mark.slow
