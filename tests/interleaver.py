@@ -36,6 +36,7 @@ where it is a reaction's.
 
 import itertools
 import os
+import random
 import re
 import threading
 import time
@@ -56,6 +57,7 @@ Command = Callable[[], Any]
 IDLE, AT_GATE, MOVING = "idle", "at gate", "moving"
 STUCK_AFTER_S = 30
 CHECKED_EVERY = 8
+SEED = 20_261_129
 UNCHANGING = {"mobility_service_area"}
 
 
@@ -185,10 +187,15 @@ class Report:
             raise AssertionError("\n".join([*lines, f"broken invariants: {first.broken}"]))
 
 
-def _all(play: Callable[[str], Played]) -> Iterator[Played]:
-    """Every schedule, depth first."""
-    todo = [""]
-    while todo:
+def _all(play: Callable[[str], Played], at_most: int | None = None) -> Iterator[Played]:
+    """Every schedule, depth first; with `at_most` so many, wherever chance leads, the same in every run."""
+    todo, chance = [""], random.Random(SEED)
+    for _ in itertools.count() if at_most is None else range(at_most):
+        if not todo:
+            return
+        if at_most is not None:
+            at = chance.randrange(len(todo))
+            todo[at], todo[-1] = todo[-1], todo[at]
         prefix = todo.pop()
         played = play(prefix)
         yield played
@@ -223,9 +230,12 @@ class Interleaver:
 
     def explore(
         self, name: str, commands: list[Command], restore: Command, observe: Command, *,
-        finish: Command | None = None, reactions_take_turns: bool = False,
+        finish: Command | None = None, reactions_take_turns: bool = False, at_most: int | None = None,
     ) -> Report:  # fmt: skip
-        """Run every schedule of the commands (or what REPLAY says), each from the restored state."""
+        """Run every schedule of the commands (or what REPLAY says), each from the restored state.
+
+        `at_most` so many where there are more, unless EVERY_ORDER is set.
+        """
         report, seen = Report(name), set()
         wanted, _, replay = os.environ.get("REPLAY", "").rpartition(" ")
         if wanted not in {"", name}:
@@ -253,7 +263,9 @@ class Interleaver:
         serial = list(_all(partial(play, whole=True))) if self._together else [play("", order) for order in orders]
         report.serial = {played.turns: played.outcome for played in serial}
         report.odd = [played for played in serial if played.broken]
-        for played in [play(replay)] if replay else _all(play):
+        if os.environ.get("EVERY_ORDER"):
+            at_most = None
+        for played in [play(replay)] if replay else _all(play, at_most):
             report.schedules += 1
             if played.broken or played.outcome not in report.serial.values():
                 report.odd.append(played)

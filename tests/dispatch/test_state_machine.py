@@ -1109,4 +1109,4 @@ def test_random_walks(stage):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_many_random_walks(stage):
-    _run(stage, 100, 50)
+    _run(stage, 60, 50)

@@ -20,10 +20,15 @@ VOLLEY = 9
 # What one socket sends before it rests: with the volley that follows, 30 misunderstood frames in 10 s and 60 frames.
 BAD_IN_A_ROW, IN_A_ROW, REST_S = 28 - VOLLEY, 60 - 2 * VOLLEY, 10.2
 STAYS_SILENT_S, BODY_AWAITED_S = 3.0, 0.5
-# How a flood goes on, and for how long.
-AT_ONCE, MOST_AGAIN = 200, 50
+AGAIN_S, AT_ONCE = 1.0, 200  # how a flood goes on
 FAULTS = {"internal_error", "unavailable"}
 TYPES_WITHOUT_RIDE = {"error", "pong"}
+
+
+async def _flood(wire: "HostileWire") -> None:
+    while True:
+        await asyncio.sleep(AGAIN_S)
+        wire.put(PING * AT_ONCE)
 
 
 class HostileWire(Wire):
@@ -176,7 +181,7 @@ class Client:
             self.close()
         elif shot.answer is Answer.CLOSE:
             wire.put(shot.wire)
-            self._ended(await wire.end(self._while_it_answers(wire, number, shot)), number, shot)
+            self._ended(await self._end(wire, number, shot), number, shot)
         else:
             if shot.answer is Answer.RIDE:
                 self._tally.rides.add(self.ride_id)
@@ -185,21 +190,18 @@ class Client:
             if shot.answer is Answer.RIDE:
                 self.close()  # what is told about a ride from here on would be taken for answers
 
-    def _while_it_answers(self, wire: HostileWire, number: int, shot: Shot) -> Callable[[], None]:
-        """To be called at each answer: a server that answers is not silent, and a flood goes on until it is ended.
+    async def _end(self, wire: HostileWire, number: int, shot: Shot) -> int:
+        """Wait until the server has closed the socket; its code. One that answers is not silent.
 
-        A busy server works frames off slower than is allowed; then no single burst is too fast for it.
+        A flood goes on until it is ended: a busy server works frames off slower than is allowed, and then no single
+        burst is too fast for it.
         """
-        heard = 0
-
-        def answered() -> None:
-            nonlocal heard
-            heard += 1
-            self._waiting(number, shot)
-            if shot.again and heard % AT_ONCE == 0 and heard <= MOST_AGAIN * AT_ONCE:
-                wire.put(PING * AT_ONCE)
-
-        return answered
+        more = asyncio.create_task(_flood(wire)) if shot.again else None
+        try:
+            return await wire.end(lambda: self._waiting(number, shot))
+        finally:
+            if more is not None:
+                more.cancel()
 
     async def _until_end(self, wire: HostileWire, number: int, shot: Shot) -> None:
         """Everything up to the answer to what was sent behind the shot."""
