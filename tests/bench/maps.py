@@ -73,7 +73,7 @@ def bench(stage: Stage, plan: Plan) -> Result:
     rounds: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as servers:
         asked = _questions(servers, stage, fleet)
-        sizes = _looked_at(asked)
+        sizes = _looked_at(asked, plan.middle_size // 100)
         for number in range(plan.rounds + 1):
             say("maps: warming up" if number == 0 else f"maps: round {number} of {plan.rounds}")
             for what in list(asked)[:: 1 if number % 2 else -1]:
@@ -144,8 +144,8 @@ def _dense_tile() -> tuple[int, int, int]:
     return z, x, int((1 - math.asinh(math.tan(math.radians(latitude))) / math.pi) / 2 * side)
 
 
-def _looked_at(asked: dict[str, Asked]) -> dict[str, tuple[int, int]]:
-    """Bytes and features of each answer, which must be the same drivers."""
+def _looked_at(asked: dict[str, Asked], min_tile: int) -> dict[str, tuple[int, int]]:
+    """Bytes and features of each answer, which must be the same drivers; more than `min_tile` in a tile."""
     found = {what: over(question) for what, question in asked.items()}
     drivers = {
         what: {
@@ -158,7 +158,7 @@ def _looked_at(asked: dict[str, Asked]) -> dict[str, tuple[int, int]]:
         raise BenchError(f"not so many drivers with names: { ({what: len(one) for what, one in drivers.items()}) }")
     tiles = {what: len(_tile_ids(body)) for what, body in found.items() if what.startswith("tile")}
     # Ours also draws a margin of 1/64 around it, so that symbols at the edge are whole.
-    if not 1_000 < min(tiles.values()) <= max(tiles.values()) < min(1.1 * min(tiles.values()), TILE_FEATURES):
+    if not min_tile < min(tiles.values()) <= max(tiles.values()) < min(1.1 * min(tiles.values()), TILE_FEATURES):
         raise BenchError(f"not the same tile: {tiles}")
     return {what: (len(body), FEATURES if what in drivers else tiles[what]) for what, body in found.items()}
 

@@ -39,7 +39,7 @@ QUICK = Plan(
 )  # fmt: skip
 TRIAL = Plan(
     quick=True, sizes=(2_000, 20_000), rounds=1, seconds=0.5, haversine_queries=1, rides=96, hot_rides=320,
-    accept_rides=32, echo_seconds=0.5, idle_sockets=100, position_seconds=1, update_seconds=0.5, fanout_messages=3,
+    accept_rides=32, echo_seconds=0.5, idle_sockets=100, position_seconds=1, update_seconds=0.5, fanout_messages=15,
     meanwhile_seconds=1.5, map_seconds=0.3, history=100_000, middle_size=20_000,
 )  # fmt: skip
 SEED = 20_260
