@@ -9,7 +9,7 @@ import pytest
 from tests.bench.__main__ import BENCHES
 from tests.environment import ROOT
 
-pytestmark = [pytest.mark.first, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.first, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def test_every_bench_runs_to_its_end(tmp_path):
