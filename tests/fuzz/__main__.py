@@ -122,7 +122,7 @@ async def _replay(ground: Ground, seed: int, number: int) -> int:
 
     fired, tally = shot(seed, number), Tally(seed)
     driver = next(iter(ground.drivers.items())) if role_of(number) == "driver" else None
-    client = Client(ground.port, tally, 0, driver)
+    client = Client(ground.port, tally, 0, driver, asyncio.Semaphore(1))
     console.print(
         f"{fired.kind} on a {role_of(number)}'s socket; {fired.answer.value}\n{fired.wire[:2_000]!r}", markup=False
     )

@@ -9,7 +9,7 @@ only whether hostile frames cost the neighbour more than harmless ones.
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ OPENED_TOGETHER = 16
 # Of the speed that the warming up reached: a saturated server would show what saturation costs, not what shots do.
 SHARE_OF_SPEED = 0.6
 FASTEST_PER_S = 2_300
+# Without a pace: sockets that have sent and wait for answers. A thousand at once would queue up frames for longer than
+# a busy machine may be silent.
+WAIT_TOGETHER = 128
+# Floods that go on until they are closed. More of them would be all that the server still works at.
+FLOOD_TOGETHER = 4
 TOO_MANY = 50  # violations; what follows them is not worth the time
 
 
@@ -90,9 +95,10 @@ class _Load:
 
     def __init__(self, ground: Ground, plan: Plan, tally: Tally, say: Callable[[str], None]) -> None:
         self._plan, self._tally, self._say = plan, tally, say
+        floods = asyncio.Semaphore(FLOOD_TOGETHER)
         self._clients: dict[str, list[Client]] = {
-            DRIVER: [Client(ground.port, tally, n, driver) for n, driver in enumerate(ground.drivers.items())],
-            PASSENGER: [Client(ground.port, tally, n, None) for n in range(plan.sockets - plan.drivers)],
+            DRIVER: [Client(ground.port, tally, n, driver, floods) for n, driver in enumerate(ground.drivers.items())],
+            PASSENGER: [Client(ground.port, tally, n, None, floods) for n in range(plan.sockets - plan.drivers)],
         }
         self._every_s, self._next = 0.0, 0.0
         self._fired, self._said, self._said_at = 0, 0, time.monotonic()
@@ -114,6 +120,7 @@ class _Load:
         numbers = {role: iter([n for n in range(first, last) if role_of(n) == role]) for role in (DRIVER, PASSENGER)}
 
         all_fired = {role: asyncio.Event() for role in numbers}
+        turns = nullcontext() if per_s else asyncio.Semaphore(WAIT_TOGETHER)
 
         async def client(role: str, mine: Client) -> None:
             while not all_fired[role].is_set():
@@ -127,7 +134,8 @@ class _Load:
                 if not volley:
                     all_fired[role].set()
                 await self._turn(len(volley))
-                await mine.fire(volley)
+                async with turns:
+                    await mine.fire(volley)
                 self._progress(len(volley))
 
         began = time.monotonic()

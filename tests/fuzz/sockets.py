@@ -60,8 +60,11 @@ class HostileWire(Wire):
 class Client:
     """One place for a socket: opened again whenever a shot has cost the one before."""
 
-    def __init__(self, port: int, tally: Tally, place: int, driver: tuple[int, str] | None) -> None:
+    def __init__(
+        self, port: int, tally: Tally, place: int, driver: tuple[int, str] | None, floods: asyncio.Semaphore
+    ) -> None:
         self._port, self._tally, self._place, self._driver = port, tally, place, driver
+        self._floods = floods
         self._wire: HostileWire | None = None
         self._opened = self._bad = self._in_a_row = 0
         self.waits_since: float | None = None
@@ -171,6 +174,10 @@ class Client:
             self._waiting(number, shot)
             await self._shake_hands(number, shot)
             return
+        if shot.again:
+            async with self._floods:
+                await self._flood_until_closed(number, shot)
+            return
         wire = await self.ready()
         self._waiting(number, shot)
         if shot.answer is Answer.GONE:
@@ -191,17 +198,19 @@ class Client:
                 self.close()  # what is told about a ride from here on would be taken for answers
 
     async def _end(self, wire: HostileWire, number: int, shot: Shot) -> int:
-        """Wait until the server has closed the socket; its code. One that answers is not silent.
+        """Wait until the server has closed the socket; its code. One that answers is not silent."""
+        return await wire.end(lambda: self._waiting(number, shot))
 
-        A flood goes on until it is ended: a busy server works frames off slower than is allowed, and then no single
-        burst is too fast for it.
-        """
-        more = asyncio.create_task(_flood(wire)) if shot.again else None
+    async def _flood_until_closed(self, number: int, shot: Shot) -> None:
+        """A busy server works frames off slower than is allowed, and then no single burst is too fast for it."""
+        wire = await self.ready()
+        self._waiting(number, shot)
+        wire.put(shot.wire)
+        more = asyncio.create_task(_flood(wire))
         try:
-            return await wire.end(lambda: self._waiting(number, shot))
+            self._ended(await self._end(wire, number, shot), number, shot)
         finally:
-            if more is not None:
-                more.cancel()
+            more.cancel()
 
     async def _until_end(self, wire: HostileWire, number: int, shot: Shot) -> None:
         """Everything up to the answer to what was sent behind the shot."""
