@@ -15,6 +15,9 @@ from typing import Any
 
 import websockets
 
+from tests import forks
+from tests.forks import Fork
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE: dict[str, Any] = {
     "type": "find_driver", "pickup_latitude": -26.2041, "pickup_longitude": 28.0473, "dropoff_latitude": -26.1041,
@@ -34,7 +37,7 @@ def free_port() -> int:
 class Server:
     """A running server process: where it is, what it printed."""
 
-    def __init__(self, port: int, process: "subprocess.Popen[bytes]", output: Path) -> None:
+    def __init__(self, port: int, process: Fork, output: Path) -> None:
         self.port, self.process, self._output = port, process, output
         self.redis_url: str | None = None
         self.http = f"http://127.0.0.1:{port}"
@@ -120,9 +123,7 @@ def serving(tmp_path: Path, **environment: str) -> Iterator[Server]:
         "PORT": str(port), "HOST": "127.0.0.1", "DB_POOL": "yes", "DB_POOL_MIN": "2", "LOG_FORMAT": "json",
     } | environment  # fmt: skip
     with output.open("wb") as out:
-        process = subprocess.Popen(
-            [ROOT / "bin" / "serve"], env=env, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-        )
+        process = forks.serve(env, out)
     server = Server(port, process, output)
     try:
         _wait(server)
