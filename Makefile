@@ -3,6 +3,8 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
+# Some shells set it; each of the many processes here would then compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run stop reset psql manage test test-slow mutate-schema lint bench bench-races bench-soak chaos fuzz permissions lock clean
 
 help: ## this list
