@@ -225,7 +225,6 @@ def test_the_exit_codes_and_the_plain_counts_of_a_pipe(tmp_path):
     assert "\r" not in done.stdout
     assert run(str(bad)).returncode == 1
     assert run(str(tmp_path / "none.geojson")).returncode == 2
-    assert run().returncode == 2
 
 
 def test_progress_on_a_terminal(tmp_path):
