@@ -2,17 +2,18 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("DB_POOL", "yes")
 
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.core.checks import run_checks  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 
+from config.http import OneTurn  # noqa: E402
 from mobility.routing import websocket  # noqa: E402
 from mobility.server import lifespan  # noqa: E402
 
@@ -20,4 +21,4 @@ from mobility.server import lifespan  # noqa: E402
 if mistakes := [str(found) for found in run_checks() if found.is_serious() and not found.is_silenced()]:
     raise ImproperlyConfigured("\n".join(mistakes))
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})
+application = ProtocolTypeRouter({"http": OneTurn(), "websocket": websocket, "lifespan": lifespan})

@@ -3,16 +3,17 @@
 import gzip
 import json
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import mapbox_vector_tile
 import pytest
+from django.db import connection
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo.coordinates import lat_lon
-from geo.tiles import BUFFER, EXTENT, HIGHEST_LATITUDE, Tile, bounds_of
+from geo.tiles import BUFFER, EXTENT, HIGHEST_LATITUDE, Tile, bounds_of, point_in
 from tests.rest import token_of
 
 JOHANNESBURG = (-26.2041, 28.0473)
@@ -83,6 +84,31 @@ class TestTiles:
         x = ((28.0473 + 180) / 360 * n) % 1 * 4096
         y = ((1 - math.asinh(math.tan(math.radians(-26.2041))) / math.pi) / 2 * n) % 1 * 4096
         assert feature["geometry"]["coordinates"] == pytest.approx([x, y], abs=1)
+
+    @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.floats(-85.05, 85.05), st.floats(-180, 180), st.integers(0, 22))
+    def test_a_point_is_where_postgis_says(self, latitude, longitude, z):
+        tile = Tile(*map(int, tile_at(latitude, longitude, z).split("/")))
+        square = f"ST_TileEnvelope({z}, {tile.x}, {tile.y})"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT ST_X(theirs), ST_Y(theirs), ST_X(ours), ST_Y(ours) FROM (SELECT"
+                f" ST_AsMVTGeom(ST_Transform(s.geom, 3857), {square}, {EXTENT}, {BUFFER}) AS theirs,"
+                f" {point_in(tile)} AS ours"
+                " FROM (SELECT ST_SetSRID(ST_MakePoint(%s::float8, %s::float8), 4326) AS geom) s) p",
+                [longitude, latitude],
+            )
+            x, y, our_x, our_y = cursor.fetchone()
+        # Half a unit may be rounded either way: 17 digits of a number are not many at zoom 22.
+        assert (our_x, our_y) == (pytest.approx(x, abs=1), pytest.approx(y, abs=1))
+
+    def test_times_are_to_the_second(self, ask, make_driver):
+        make_driver(
+            *JOHANNESBURG, recorded_at=(timezone.now() - timedelta(minutes=1)).replace(second=7, microsecond=123456)
+        )
+        (feature,) = decoded(ask(f"/tiles/drivers/{tile_at(*JOHANNESBURG, 14)}.mvt"))["drivers"]["features"]
+        told = datetime.fromisoformat(feature["properties"]["recorded_at"])
+        assert (told.second, told.microsecond, told.utcoffset()) == (7, 0, timedelta())
 
     def test_nobodys_name_phone_or_plate(self, ask, make_driver, ride):
         driver = make_driver(*JOHANNESBURG, phone="+27829876543", vehicle_registration="CANARY GP")
