@@ -13,19 +13,20 @@ from tests.permissions.table import NAME, REVIEW, ROLES, allowed, answer_of, dif
 HTTP: dict[str, str] = table()["http"]
 
 
-def call(stage: Any, name: str, role: str, arguments: dict[str, Any], more: str = "") -> Any:
-    """The first method of an endpoint, sent as this role."""
+def call(stage: Any, name: str, role: str, arguments: dict[str, Any], more: str = "", method: str | None = None) -> Any:
+    """A method of an endpoint, the first if none is said, sent as this role."""
     methods, path = urls.split(name)
+    method = method or methods[0]
     client = Client(raise_request_exception=False)
     address, headers = urls.path_of(path, arguments), stage.headers(role, HTTP[name])
     if path == "/tiles/" or path.startswith("/admin/"):
         if role in stage.people:  # pages know people by their session
             client.force_login(stage.people[role])
         headers = {}
-    query = "&".join(filter(None, (stage.query(role, f"{methods[0]} {path}"), more)))
-    body = b"" if methods[0] == "GET" else json.dumps(stage.body(f"{methods[0]} {path}")).encode()
+    query = "&".join(filter(None, (stage.query(role, f"{method} {path}"), more)))
+    body = b"" if method == "GET" else json.dumps(stage.body(f"{method} {path}")).encode()
     return client.generic(
-        methods[0], f"{address}?{query}" if query else address, body, content_type="application/json", headers=headers
+        method, f"{address}?{query}" if query else address, body, content_type="application/json", headers=headers
     )
 
 
@@ -80,6 +81,20 @@ def test_each_role_is_answered_as_listed(on_stage, name, role):
     if response.headers.get("Content-Type", "").split(";")[0] in {"application/json", "application/geo+json"}:
         wrong = wrong_members(answer_of(name), named(json.loads(_text(response))), role)
         assert not wrong, "\n".join(["", f"[answers.'{name}'] as {role}:", *wrong, REVIEW])
+
+
+FURTHER = [
+    pytest.param(name, role, method, id=f"{method} of {name} as {role}")
+    for name, text in HTTP.items() for role in tried(text) if role not in allowed(text)
+    for method in urls.split(name)[0][1:] if method not in {"HEAD", "OPTIONS"}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "role", "method"), FURTHER)
+def test_who_is_refused_one_method_is_refused_the_others_of_its_line(on_stage, name, role, method):
+    """Whatever they send with it: who may not is turned away before anything is read."""
+    response = call(on_stage, name, role, on_stage.own(role, urls.split(name)[1]), method=method)
+    assert is_refused(response, role), f"{method} of {name}: {role} is answered {response.status_code}"
 
 
 def _text(response: Any) -> str:
