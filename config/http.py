@@ -9,8 +9,9 @@ from django.core.handlers.asgi import ASGIHandler
 class OneTurn(ASGIHandler):
     """Runs middleware and view, all of which are synchronous here, without leaving the thread that began with them.
 
-    Django's own handler runs each middleware that could also be asynchronous, and the view, in a turn of its own, going
-    back to the event loop between them: four turns a request, and half the time of one that does little.
+    Django's own handler runs each step of a middleware that could also be asynchronous, and the view, in a turn of its
+    own, going back to the event loop between them: nine turns for a refusal where this takes three, and two fifths of its
+    time.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002 (Django's signature)

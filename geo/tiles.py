@@ -75,8 +75,8 @@ def _shape_in(tile: Tile) -> str:
 
 
 def point_in(tile: Tile) -> str:
-    """SQL for the point `s.geom` (EPSG:4326) in units of the tile: what ST_Transform and ST_AsMVTGeom say, in a fifth
-    of their time. Nothing is clipped: points outside, the poles first of all, are none of the source's."""
+    """SQL for the point `s.geom` (EPSG:4326) in units of the tile: what ST_Transform and ST_AsMVTGeom say, in half of
+    their time. Nothing is clipped: points outside, the poles first of all, are none of the source's."""
     units = EXTENT << tile.z  # the world's side
     # Of mercator (https://en.wikipedia.org/wiki/Web_Mercator_projection#Formulas).
     north = f"ln(tan({math.pi / 4!r} + ST_Y(s.geom) * {math.pi / 360!r}))"

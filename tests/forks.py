@@ -74,6 +74,7 @@ class _Parent:
 
     def __init__(self) -> None:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)  # an environment is one packet
         with its:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.forks", str(its.fileno())], cwd=ROOT, pass_fds=[its.fileno()],
@@ -83,10 +84,8 @@ class _Parent:
 
     def ask(self, what: dict[str, object], *files: int) -> int:
         with self._one_at_a_time:
-            ours = self._socket
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            socket.send_fds(ours, [json.dumps(what).encode()], list(files))
-            return int(ours.recv(64))
+            socket.send_fds(self._socket, [json.dumps(what).encode()], list(files))
+            return int(self._socket.recv(64))
 
 
 @functools.cache

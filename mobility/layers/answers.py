@@ -97,10 +97,10 @@ def _export(
 def _page(request: Request, layer: Layer, found: dict[str, Any], wanted: Wanted, *, gzipped: bool) -> HttpResponse:
     page = rendered_page(layer, found, wanted.fields, wanted.limit)
     following = json.dumps(next_url(request, wanted.query, page.last_key))
-    body = b'{"type":"FeatureCollection","features":[%b],"numberReturned":%d,"next":%b}' % (
-        page.features, page.number, following.encode(),
-    )  # fmt: skip
-    return coded(body, GEO_JSON, gzipped=gzipped)
+    body = (
+        f'{{"type":"FeatureCollection","features":[{page.features}],"numberReturned":{page.number},"next":{following}}}'
+    )
+    return coded(body.encode(), GEO_JSON, gzipped=gzipped)
 
 
 def accepts_gzip(request: Any) -> bool:

@@ -102,8 +102,8 @@ def _page(request: Request, wanted: Wanted, source: dict[str, Any], limit: int) 
     if wanted.form == "html":
         return _table(request, wanted, rendered, members, limit)
     # The features are text already: they stand at the end, where the last brace was.
-    body = b'%b,"features":[%b]}' % (json.dumps(members, separators=(",", ":"))[:-1].encode(), rendered.features)
-    return coded(body, GEO_JSON, gzipped=accepts_gzip(request))
+    body = f'{json.dumps(members, separators=(",", ":"))[:-1]},"features":[{rendered.features}]}}'
+    return coded(body.encode(), GEO_JSON, gzipped=accepts_gzip(request))
 
 
 def _links(request: Request, wanted: Wanted, rendered: RenderedPage) -> list[Link]:
@@ -122,7 +122,7 @@ def _now() -> str:
 def _table(
     request: Request, wanted: Wanted, rendered: RenderedPage, members: dict[str, Any], limit: int
 ) -> HttpResponseBase:
-    features = json.loads(b"[%b]" % rendered.features)
+    features = json.loads(f"[{rendered.features}]")
     mapped = wanted.query | {"limit": str(limit), "f": "json"}
     shown = {
         "collection": wanted.collection,
@@ -150,8 +150,8 @@ def _single(request: Request, wanted: Wanted, source: dict[str, Any]) -> HttpRes
     links = _links(request, wanted, rendered._replace(last_key=None))
     if wanted.form == "html":
         return _facts(request, wanted, json.loads(rendered.features))
-    body = b'%b,"links":%b}' % (rendered.features[:-1], json.dumps(links, separators=(",", ":")).encode())
-    return coded(body, GEO_JSON, gzipped=accepts_gzip(request))
+    body = f'{rendered.features[:-1]},"links":{json.dumps(links, separators=(",", ":"))}}}'
+    return coded(body.encode(), GEO_JSON, gzipped=accepts_gzip(request))
 
 
 def _facts(request: Request, wanted: Wanted, feature: dict[str, Any]) -> HttpResponseBase:

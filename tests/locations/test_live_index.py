@@ -125,4 +125,4 @@ def test_a_map_shows_who_is_in_the_box_or_circle_by_their_position(parked, metre
     assert (indexed(driver_id).latitude < edge.latitude) is not shown
     for wanted in (DriverFilter(box=box), DriverFilter(circle=circle)):
         page = rendered_page(DRIVERS, drivers_params(wanted, None), [], 10)
-        assert [feature["id"] for feature in json.loads(b"[%b]" % page.features)] == [driver_id] * shown
+        assert [feature["id"] for feature in json.loads(f"[{page.features}]")] == [driver_id] * shown

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 import time
 
 import pytest
@@ -104,7 +105,7 @@ async def test_a_passenger_follows_their_driver_along_the_roads_to_the_pickup_an
             await app.ask(about(request, "complete_ride"))
             assert (await passenger.receive())["type"] == "ride_completed"
         assert {line["event"] for line in log_of(server)} & {"routing_fell_back", "background_work_failed"} == set()
-        said = "".join(json.dumps({k: v for k, v in line.items() if k != "timestamp"}) for line in log_of(server))
+        said = re.sub(r'"timestamp": "[^"]*"', "", server.output)
         assert "60.1" not in said
         assert "24.9" not in said
 
