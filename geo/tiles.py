@@ -78,8 +78,9 @@ def point_in(tile: Tile) -> str:
     """SQL for the point `s.geom` (EPSG:4326) in units of the tile: what ST_Transform and ST_AsMVTGeom say, in half of
     their time. Nothing is clipped: points outside, the poles first of all, are none of the source's."""
     units = EXTENT << tile.z  # the world's side
-    # Of mercator (https://en.wikipedia.org/wiki/Web_Mercator_projection#Formulas).
-    north = f"ln(tan({math.pi / 4!r} + ST_Y(s.geom) * {math.pi / 360!r}))"
+    # Of mercator (https://en.wikipedia.org/wiki/Web_Mercator_projection#Formulas). Counted from the pole: PostgreSQL
+    # refuses a product that underflows, as that of the smallest latitudes does, and with it the whole tile.
+    north = f"ln(tan((ST_Y(s.geom) + 90) * {math.pi / 360!r}))"
     return (
         f"ST_MakePoint(round((ST_X(s.geom) + 180) * {units / 360!r} - {tile.x * EXTENT}),"
         f" round({(units / 2 - tile.y * EXTENT)!r} - {north} * {units / math.tau!r}))"

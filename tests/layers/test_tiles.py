@@ -9,7 +9,7 @@ import mapbox_vector_tile
 import pytest
 from django.db import connection
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from geo.coordinates import lat_lon
@@ -87,6 +87,8 @@ class TestTiles:
 
     @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.floats(-85.05, 85.05), st.floats(-180, 180), st.integers(0, 22))
+    @example(5e-324, 5e-324, 0)
+    @example(-5e-324, -180.0, 22)
     def test_a_point_is_where_postgis_says(self, latitude, longitude, z):
         tile = Tile(*map(int, tile_at(latitude, longitude, z).split("/")))
         square = f"ST_TileEnvelope({z}, {tile.x}, {tile.y})"
