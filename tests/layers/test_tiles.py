@@ -85,7 +85,7 @@ class TestTiles:
         y = ((1 - math.asinh(math.tan(math.radians(-26.2041))) / math.pi) / 2 * n) % 1 * 4096
         assert feature["geometry"]["coordinates"] == pytest.approx([x, y], abs=1)
 
-    @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.floats(-85.05, 85.05), st.floats(-180, 180), st.integers(0, 22))
     @example(5e-324, 5e-324, 0)
     @example(-5e-324, -180.0, 22)
