@@ -21,7 +21,7 @@ class Layer:
     versions.py), or `version` says it; what depends on the clock as well is looked at anew every `clock_s`. `key` is
     the SQL expression of a row `s` as the text by which cursors name it. `personal` fields are for operators and the
     people themselves, never for keys. `made_ahead` names columns of the source that hold the text of some properties,
-    `"a":1,"b":2`, and which.
+    `"a":1,"b":2`, and which. `tile_source` is read for tiles, where what a tile tells takes less than the whole source.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Layer:
     personal: frozenset[str] = frozenset()
     clock_s: int | None = None
     made_ahead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tile_source: str | None = None
 
     def shown(self, *, personal: bool) -> list[str]:
         """The names of the fields that a reader may see."""

@@ -20,7 +20,8 @@ class RenderedTile(NamedTuple):
 
 def rendered_tile(layer: Layer, params: dict[str, Any], fields: Sequence[str], tile: Tile, limit: int) -> RenderedTile:
     """At most `limit` features of the layer in a tile; `params` are those of the source, whose box is the tile's."""
-    statement = tile_sql(sql(layer.source), layer.name, layer.chosen(fields), tile, points=layer.geometry == "point")
+    source = sql(layer.tile_source or layer.source)
+    statement = tile_sql(source, layer.name, layer.chosen(fields), tile, points=layer.geometry == "point")
     connection.ensure_connection()
     raw: Any = connection.connection
     written = psycopg.ClientCursor(raw).mogrify(statement, params | {"limit": limit})

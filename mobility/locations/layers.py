@@ -19,6 +19,7 @@ DRIVERS = Layer(
     about="Every driver and the newest position they told.",
     geometry="point",
     source="locations/sql/drivers_layer",
+    tile_source="locations/sql/drivers_tile",
     fields=(
         Field("name", "text", "As passengers see it.", null=False),
         Field("phone", "word", "Masked.", null=False),

@@ -7,7 +7,7 @@ from django.contrib.postgres.indexes import GistIndex
 from django.db.models import F, Func, Q
 from django.db.models.functions import Now
 
-from mobility.drivers.models import Driver, VehicleType
+from mobility.drivers.models import Driver, DriverStatus, VehicleType
 
 # How far the indexed place may be from the position, metres on the sphere; the SQL in sql/ says it too.
 INDEX_SLACK_M = 75.0
@@ -18,8 +18,9 @@ REACH_SLACK_M = 76.0
 class DriverLocation(models.Model):
     """The newest position of a driver.
 
-    `dispatchable` and `vehicle_type` repeat the driver's row, kept by a trigger there, so that matching reads this
-    table alone and its index holds only drivers who could be sent. `recorded_at` is the device's clock and orders
+    `dispatchable`, `status`, `verified`, `vehicle_type` and `stationary` repeat the driver's row, kept by a trigger
+    there, so that matching and tiles read this table alone, and the index of matching holds only drivers who could be
+    sent. `recorded_at` is the device's clock and orders
     positions, `received_at` the server's; freshness goes by the older of the two, and `stale` is set by the sweep over
     those who are not fresh any more. `indexed_position` is where the spatial indexes have the driver: at most
     `INDEX_SLACK_M` from the position, so that most new positions touch no index (docs/decisions/0016).
@@ -35,6 +36,10 @@ class DriverLocation(models.Model):
     stationary = models.BooleanField(default=False, editable=False)
     stale = models.BooleanField(db_default=False, editable=False)
     dispatchable = models.BooleanField(default=False, editable=False)
+    status = models.CharField(
+        max_length=16, choices=DriverStatus.choices, editable=False, db_default=DriverStatus.OFFLINE
+    )
+    verified = models.BooleanField(db_default=False, editable=False)
     vehicle_type = models.CharField(max_length=32, choices=VehicleType.choices, editable=False, default="sedan")
 
     class Meta:

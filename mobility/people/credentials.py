@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.models import Session
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
@@ -60,11 +61,19 @@ def valid_token(token: str) -> Any | None:
     if not _is_plain(token):
         return None
     digest = hash_token(token)
-    named_so = _tokens_in_force().filter(token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH], user__is_active=True)
-    for row in named_so.select_related("user"):
-        if constant_time_compare(row.digest, digest):
-            return row
+    # Every request and every socket begins with it; the ORM takes three times as long.
+    for found in rows("people/sql/token_in_force", {"token_key": token[: CONSTANTS.TOKEN_KEY_LENGTH]}):
+        if constant_time_compare(found.digest, digest):
+            return _with_user(found)
     return None
+
+
+def _with_user(found: Any) -> Any:
+    """A row of token_in_force.sql as the ORM gives them."""
+    columns = found._fields.index("id")
+    row = get_token_model().from_db(DEFAULT_DB_ALIAS, found._fields[:columns], found[:columns])
+    row.user = User.from_db(DEFAULT_DB_ALIAS, found._fields[columns:], found[columns:])
+    return row
 
 
 def principal_for_token(token: str) -> Principal | None:

@@ -58,9 +58,9 @@ FROM fleet;
 
 -- In the order of the dice, not of the map: neighbours lie on different pages, as they do after a day's driving.
 INSERT INTO mobility_driver_location (driver_id, position, indexed_position, heading, speed, recorded_at, received_at, stationary,
-    dispatchable, vehicle_type)
+    dispatchable, status, verified, vehicle_type)
 SELECT id, ST_SetSRID(ST_MakePoint(longitude, latitude), 4326), ST_SetSRID(ST_MakePoint(longitude, latitude), 4326), 90, 8, now() - age, now(), false,
-    status = 'available', vehicle_type
+    status = 'available', status, true, vehicle_type
 FROM fleet;
 
 SET session_replication_role = origin;

@@ -17,8 +17,8 @@ SELECT i, i, '+27' || 100000000 + i, 'L' || i, 'R' || i, 'sedan', 'available', 4
 FROM generate_series(1, :drivers) i;
 
 INSERT INTO mobility_driver_location (driver_id, position, indexed_position, heading, speed, recorded_at, received_at, stationary,
-    dispatchable, vehicle_type)
-SELECT i, place, place, 90, 8, now(), now(), false, true, 'sedan'
+    dispatchable, status, verified, vehicle_type)
+SELECT i, place, place, 90, 8, now(), now(), false, true, 'available', true, 'sedan'
 FROM (SELECT i, ST_SetSRID(ST_MakePoint(28.0 + 0.1 * random(), -26.3 + 0.1 * random()), 4326) AS place
     FROM generate_series(1, :drivers) i) places;
 

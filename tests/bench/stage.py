@@ -88,7 +88,10 @@ class Fleet:
             connection.execute("SET session_replication_role = replica")
             bound = "(SELECT driver_id FROM mobility_booking WHERE driver_id IS NOT NULL)"
             connection.execute(f"UPDATE mobility_driver SET status = 'available' WHERE id IN {bound}")
-            connection.execute(f"UPDATE mobility_driver_location SET dispatchable = true WHERE driver_id IN {bound}")
+            connection.execute(
+                "UPDATE mobility_driver_location SET dispatchable = true, status = 'available'"
+                f" WHERE driver_id IN {bound}"
+            )
             connection.execute(
                 "UPDATE mobility_driver SET inbox_seq = 0, missed_offers = 0 WHERE inbox_seq > 0 OR missed_offers > 0"
             )

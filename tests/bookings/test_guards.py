@@ -384,6 +384,8 @@ def test_the_application_may_not(ride, statement):
         ("speed = -1", "location_speed_is_sane"),
         ("speed = 'Infinity'", "location_speed_is_sane"),
         ("dispatchable = false", "location_follows_driver"),
+        ("status = 'busy'", "location_follows_driver"),
+        ("verified = false", "location_follows_driver"),
         ("vehicle_type = 'suv'", "location_follows_driver"),
         ("stationary = true", "location_follows_driver"),
         ("stale = true", "location_follows_driver"),
@@ -418,6 +420,7 @@ def test_a_new_position_takes_what_matching_reads_from_its_driver(make_driver):
         cursor.execute(located(driver.pk))
     stored = DriverLocation.objects.get(pk=driver.pk)
     assert (stored.dispatchable, stored.vehicle_type, stored.stationary) == (False, "sedan", False)
+    assert (stored.status, stored.verified) == ("offline", True)
     assert (stored.stale, stored.indexed_position) == (False, stored.position)
 
 
@@ -512,7 +515,8 @@ def test_status_changes_of_a_driver_reach_the_matching_index(make_driver):
         ("available", True, True),
     ):
         Driver.objects.filter(pk=driver.pk).update(status=status, verified=verified)
-        assert DriverLocation.objects.get(pk=driver.pk).dispatchable is expected
+        moved = DriverLocation.objects.get(pk=driver.pk)
+        assert (moved.dispatchable, moved.status, moved.verified) == (expected, status, verified)
     Driver.objects.filter(pk=driver.pk).update(vehicle_type="suv", stationary=True)
     moved = DriverLocation.objects.get(pk=driver.pk)
     assert (moved.vehicle_type, moved.stationary) == ("suv", True)

@@ -19,8 +19,8 @@ FLEET = """
     SELECT id, phone, 'L' || id, 'CA ' || id, 'sedan', 'available', true, 5, 0, false, 0, 0, false, false, username
     FROM mobility_user WHERE id > 1000000;
     INSERT INTO mobility_driver_location (driver_id, position, indexed_position, recorded_at, received_at, stationary,
-        dispatchable, vehicle_type)
-    SELECT d.id, p, p, now(), now(), false, true, 'sedan'
+        dispatchable, status, verified, vehicle_type)
+    SELECT d.id, p, p, now(), now(), false, true, 'available', true, 'sedan'
     FROM mobility_driver d, LATERAL ST_SetSRID(ST_MakePoint(28 + (d.id % 1000) / 1000.0, -26.2), 4326) p
     WHERE d.user_id > 1000000;
 """

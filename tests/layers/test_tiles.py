@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from geo.coordinates import lat_lon
 from geo.tiles import BUFFER, EXTENT, HIGHEST_LATITUDE, Tile, bounds_of, point_in
+from mobility.models import Driver
 from tests.rest import token_of
 
 JOHANNESBURG = (-26.2041, 28.0473)
@@ -111,6 +112,36 @@ class TestTiles:
         (feature,) = decoded(ask(f"/tiles/drivers/{tile_at(*JOHANNESBURG, 14)}.mvt"))["drivers"]["features"]
         told = datetime.fromisoformat(feature["properties"]["recorded_at"])
         assert (told.second, told.microsecond, told.utcoffset()) == (7, 0, timedelta())
+
+    def test_it_tells_of_drivers_what_their_collection_tells(self, ask, make_driver, ride):
+        """They are two statements: one reads the drivers, the other what stands beside their positions."""
+        long_ago = timezone.now() - timedelta(days=1)
+        for status in ("available", "offline"):
+            for verified in (True, False):
+                for stationary in (True, False):
+                    for recorded_at in (timezone.now(), long_ago):
+                        driver = make_driver(
+                            *JOHANNESBURG, status="offline", verified=False, stationary=stationary,
+                            recorded_at=recorded_at, received_at=recorded_at,
+                        )  # fmt: skip
+                        Driver.objects.filter(pk=driver.pk).update(
+                            status=status, verified=verified, vehicle_type="wheelchair_accessible"
+                        )
+        ride()  # makes one of them busy
+        tile = decoded(ask(f"/tiles/drivers/{tile_at(*JOHANNESBURG, 9)}.mvt"))["drivers"]["features"]
+        collection = ask("/api/v1/drivers/?limit=100").json()["features"]
+        told = {feature["id"]: feature["properties"] for feature in collection}
+        assert len(tile) == len(told) == 16
+        assert {feature["properties"]["status"] for feature in tile} == {"available", "busy", "offline"}
+        assert {feature["properties"]["silent"] for feature in tile} == {True, False}
+        for feature in tile:
+            of_tile, of_collection = feature["properties"], told[feature["id"]]
+            assert of_tile.pop("recorded_at")[:19] == of_collection["recorded_at"][:19]
+            empty = {name for name in ("heading", "speed") if of_collection[name] is None}  # a tile leaves these out
+            assert of_tile == {name: of_collection[name] for name in of_tile}
+            assert set(of_tile) | empty == {
+                "vehicle_type", "status", "verified", "stationary", "silent", "heading", "speed",
+            }  # fmt: skip
 
     def test_nobodys_name_phone_or_plate(self, ask, make_driver, ride):
         driver = make_driver(*JOHANNESBURG, phone="+27829876543", vehicle_registration="CANARY GP")

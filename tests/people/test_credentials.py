@@ -18,6 +18,7 @@ from mobility.people.credentials import (
     principal_for_token,
     redeem_ticket,
     still_valid,
+    valid_token,
 )
 from tests.rest import token_of
 
@@ -38,6 +39,16 @@ class TestTokens:
         principal = principal_for_token(token)
         assert principal == Principal(user.pk, "Sarah Johnson", token_digest=AuthToken.objects.get().digest)
         assert not principal.is_guest
+
+    def test_its_row_and_user_are_whole(self, make_user, django_assert_num_queries):
+        """They come from a statement of our own, which a new column must not pass by."""
+        user = make_user(first_name="Sarah", roles=["driver", "passenger"])
+        found, stored = valid_token(token_of(user)), AuthToken.objects.get()
+        with django_assert_num_queries(0):
+            for ours, theirs in ((found, stored), (found.user, user)):
+                assert (ours, ours.get_deferred_fields(), ours._state.adding) == (theirs, set(), False)
+                for field in ours._meta.concrete_fields:
+                    assert getattr(ours, field.attname) == getattr(theirs, field.attname), field
 
     @pytest.mark.parametrize("junk", JUNK)
     def test_junk_is_nobody(self, junk):
