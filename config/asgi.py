@@ -14,6 +14,7 @@ from django.core.checks import run_checks  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 
 from config.http import OneTurn  # noqa: E402
+from config.logs import write_outside  # noqa: E402
 from mobility.routing import websocket  # noqa: E402
 from mobility.server import lifespan  # noqa: E402
 
@@ -21,4 +22,5 @@ from mobility.server import lifespan  # noqa: E402
 if mistakes := [str(found) for found in run_checks() if found.is_serious() and not found.is_silenced()]:
     raise ImproperlyConfigured("\n".join(mistakes))
 
+write_outside()
 application = ProtocolTypeRouter({"http": OneTurn(), "websocket": websocket, "lifespan": lifespan})

@@ -3,16 +3,22 @@
 Paths are logged without their query, and a driver's path without its id, because that may be a phone number.
 """
 
+import atexit
 import logging
 import re
+import threading
+import time
 import traceback
-from typing import Any
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, TextIO
 
 import psycopg
 import pydantic
 import structlog
 from django.db.utils import DatabaseError, InterfaceError
 
+CLOSED_WITHIN_S = 5.0
 _DRIVER_PATH = re.compile(r"(/ws/driver/)[^/?\s\"]+")
 _QUERY = re.compile(r"\?[^\s\"]*")
 
@@ -85,6 +91,53 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
         | {name: {"level": "WARNING"} for name in ("httpx", "httpcore")}
         | {name: {"level": level} for name in ("config", "geo", "mobility")},
     }
+
+
+class WrittenOutside:
+    """A stream whose text is written by a thread of its own: whoever logs does not wait, least of all the event loop.
+
+    To write to a file lets go of Python's lock, and whoever wants it back waits for up to 5 ms for each thread that is
+    busy: a line of log was the longest halt of the loop. `AT_MOST` texts may lie here; then whoever logs waits, so that
+    a reader that has stopped reading is felt and costs no memory.
+    """
+
+    AT_MOST = 10_000
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._texts: SimpleQueue[str | None] = SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="log", daemon=True)
+        self._writer.start()
+        atexit.register(self.close)
+
+    def write(self, text: str) -> int:
+        """Take it; it is written within moments."""
+        while self._texts.qsize() >= self.AT_MOST and self._writer.is_alive():
+            time.sleep(0.01)
+        self._texts.put(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: the thread does it after each text."""
+
+    def close(self) -> None:
+        """Write what is left, and end the thread."""
+        self._texts.put(None)
+        self._writer.join(CLOSED_WITHIN_S)
+
+    def _write(self) -> None:
+        while (text := self._texts.get()) is not None:
+            with suppress(OSError, ValueError):  # the reader is gone, or cannot take this text: the next may be fine
+                self._stream.write(text)
+                self._stream.flush()
+
+
+def write_outside() -> None:
+    """From now on this process writes its log in a thread of its own. For servers: what a command logs stands between
+    what it prints."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler.stream, WrittenOutside):
+            handler.setStream(WrittenOutside(handler.stream))
 
 
 def _without_values(exc_info: Any) -> str:

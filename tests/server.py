@@ -46,6 +46,7 @@ class Server:
     @property
     def output(self) -> str:
         """Everything it printed so far."""
+        time.sleep(0.1)  # a thread of the server's writes it, moments after what it tells of
         return self._output.read_text(errors="replace")
 
     @contextlib.asynccontextmanager

@@ -162,8 +162,10 @@ _BOUND_IS_BUSY = _guards("test_whoever_is_bound_is_busy")
 _SAME_USER = _guards("test_a_drivers_record_stays_with_its_user")
 _OLDER = _no_position("recorded_at-location_newest_wins")
 _FOLLOWS = _no_position(
-    *(f"{column}-location_follows_driver"
-      for column in ("dispatchable", "status", "verified", "vehicle_type", "stationary", "stale"))
+    *(
+        f"{column}-location_follows_driver"
+        for column in ("dispatchable", "status", "verified", "vehicle_type", "stationary", "stale")
+    )
 )
 _MOVED_POSITION = _no_position("driver_id-location_newest_wins")
 _UNLISTED_MOVE = _guards("test_every_move_the_table_does_not_list_is_refused[completed]")

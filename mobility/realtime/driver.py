@@ -15,7 +15,7 @@ from mobility.bookings.states import ActorRole
 from mobility.conf import knobs
 from mobility.delivery import groups
 from mobility.dispatch import driving, duty, offers
-from mobility.dispatch.inbox import AT_ONCE, inbox_after, read_state, ride_of_offer
+from mobility.dispatch.inbox import AT_ONCE, DriverView, inbox_after, read_state, ride_of_offer
 from mobility.dispatch.offers import RideRef
 from mobility.drivers.queries import own_driver
 from mobility.errors import Refusal
@@ -101,11 +101,11 @@ class DriverSocket(Socket):
         """Take the place of an older socket, greet, and tell where the driver stands. Joins first and reads after."""
         await self.join(groups.driver(self.driver_id))
         async with self._turn:
-            await in_database(duty.connect_driver, self.driver_id, self.socket_id)
+            state = await in_database(self._arrive)
             self.is_present = True
             log.info("driver_connected", driver_id=self.driver_id)
             await self.tell(driver_frames.connection_established(self.driver_id))
-            await self._tell_state()
+            await self._tell_state(state)
 
     def budget_of(self, text: str | None) -> TokenBucket:
         """Positions have a budget of their own, so that a stream of them never costs a driver their answer."""
@@ -258,9 +258,13 @@ class DriverSocket(Socket):
 
     # --- telling -------------------------------------------------------------------------------------------------
 
-    async def _tell_state(self) -> None:
+    def _arrive(self) -> DriverView:
+        duty.connect_driver(self.driver_id, self.socket_id)
+        return read_state(self.driver_id)
+
+    async def _tell_state(self, snapshot: DriverView) -> None:
         """The snapshot, and the fixed messages of it for apps that don't know `driver_state`."""
-        state, ride, request = await in_database(read_state, self.driver_id)
+        state, ride, request = snapshot
         self.inbox_told = state.inbox_seq
         await self.tell(driver_frames.driver_state(state, ride, request))
         if ride is not None:
@@ -270,10 +274,11 @@ class DriverSocket(Socket):
 
     async def _tell_inbox(self) -> None:
         """Everything in the inbox that this client has not been told, in order."""
-        more = True
-        while more:
-            news = await in_database(inbox_after, self.driver_id, self.inbox_told)
-            more = len(news) == AT_ONCE
+        await self._tell_news(await in_database(inbox_after, self.driver_id, self.inbox_told))
+
+    async def _tell_news(self, news: list[Any]) -> None:
+        """These rows of the inbox, which follow what was told last, and all that come after them."""
+        while news:
             for row in news:
                 for told in driver_frames.of_inbox(row):
                     if told["type"] == "ride_request":
@@ -281,6 +286,8 @@ class DriverSocket(Socket):
                     else:
                         await self.tell(told)
                 self.inbox_told = row.inbox_seq
+            more = len(news) == AT_ONCE
+            news = await in_database(inbox_after, self.driver_id, self.inbox_told) if more else []
 
     async def _tell_request(self, frame: Frame, offer_id: int) -> None:
         """Ask. An app that confirms what it receives starts the clock itself; for others it starts with the writing."""
@@ -289,9 +296,9 @@ class DriverSocket(Socket):
             await in_database(offers.mark_delivered, self.driver_id, offer_id)
 
     async def _resume(self, last_inbox_seq: int) -> None:
-        await in_database(self.require_still_allowed)
         if self.inbox_told - last_inbox_seq not in range(RESUME_AT_MOST + 1):
-            await self._tell_state()
+            await self._tell_state(await in_database(self.if_allowed, read_state, self.driver_id))
             return
+        news = await in_database(self.if_allowed, inbox_after, self.driver_id, last_inbox_seq)
         self.inbox_told = last_inbox_seq
-        await self._tell_inbox()
+        await self._tell_news(news)

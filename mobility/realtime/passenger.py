@@ -205,8 +205,7 @@ class PassengerSocket(Socket):
         return Done(told, self._about(booking_id, seq))
 
     async def _resume(self, last_seq: int) -> None:
-        await in_database(self.require_still_allowed)
-        since = await in_database(self._since, last_seq)
+        since = await in_database(self.if_allowed, self._since, last_seq)
         if since is None:
             raise Refusal("no_ride")
         await self._tell_since(last_seq, since)
