@@ -211,20 +211,19 @@ def test_wgs84_by_its_old_name_is_wgs84(told):
 
 
 def test_the_exit_codes_and_the_plain_counts_of_a_pipe(tmp_path):
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "manage.py", "import_areas", *arguments], cwd=ROOT, capture_output=True, text=True,
-            check=False, timeout=60,
-        )  # fmt: skip
-
     good, bad = tmp_path / "good.geojson", tmp_path / "bad.geojson"
     good.write_text(json.dumps(collection(JOZI)))
     bad.write_text("{}")
-    done = run(str(good), "--dry-run")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "import_areas", str(good), "--dry-run"], cwd=ROOT, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "\r" not in done.stdout
-    assert run(str(bad)).returncode == 1
-    assert run(str(tmp_path / "none.geojson")).returncode == 2
+    for path, code in ((bad, 1), (tmp_path / "none.geojson", 2)):
+        with pytest.raises(CommandError) as refused:
+            call_command("import_areas", str(path))
+        assert refused.value.returncode == code
 
 
 def test_progress_on_a_terminal(tmp_path):
