@@ -1,6 +1,7 @@
 """What uvicorn serves: HTTP goes to Django, WebSockets to our consumers, lifespan to the background loops."""
 
 import os
+from typing import Any
 
 import django
 
@@ -14,7 +15,7 @@ from django.core.checks import run_checks  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 
 from config.http import OneTurn  # noqa: E402
-from config.logs import write_outside  # noqa: E402
+from config.logs import write_inside, write_outside  # noqa: E402
 from mobility.routing import websocket  # noqa: E402
 from mobility.server import lifespan  # noqa: E402
 
@@ -23,4 +24,15 @@ if mistakes := [str(found) for found in run_checks() if found.is_serious() and n
     raise ImproperlyConfigured("\n".join(mistakes))
 
 write_outside()
-application = ProtocolTypeRouter({"http": OneTurn(), "websocket": websocket, "lifespan": lifespan})
+
+
+async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
+    async def told(message: Any) -> None:
+        if message["type"].startswith("lifespan.shutdown"):
+            write_inside()
+        await send(message)
+
+    await lifespan(scope, receive, told)
+
+
+application = ProtocolTypeRouter({"http": OneTurn(), "websocket": websocket, "lifespan": _lifespan})

@@ -98,7 +98,8 @@ class WrittenOutside:
 
     To write to a file lets go of Python's lock, and whoever wants it back waits for up to 5 ms for each thread that is
     busy: a line of log was the longest halt of the loop. `AT_MOST` texts may lie here; then whoever logs waits, so that
-    a reader that has stopped reading is felt and costs no memory.
+    a reader that has stopped reading is felt and costs no memory. Once it is closed, and in a process forked from this
+    one, where there is no such thread, text is written where it comes from.
     """
 
     AT_MOST = 10_000
@@ -112,13 +113,17 @@ class WrittenOutside:
 
     def write(self, text: str) -> int:
         """Take it; it is written within moments."""
-        while self._texts.qsize() >= self.AT_MOST and self._writer.is_alive():
+        while self._writer.is_alive():
+            if self._texts.qsize() < self.AT_MOST:
+                self._texts.put(text)
+                return len(text)
             time.sleep(0.01)
-        self._texts.put(text)
-        return len(text)
+        return self._stream.write(text)
 
     def flush(self) -> None:
-        """Nothing: the thread does it after each text."""
+        """The thread does it after each text."""
+        if not self._writer.is_alive():
+            self._stream.flush()
 
     def close(self) -> None:
         """Write what is left, and end the thread."""
@@ -138,6 +143,14 @@ def write_outside() -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler.stream, WrittenOutside):
             handler.setStream(WrittenOutside(handler.stream))
+
+
+def write_inside() -> None:
+    """Write what is left, and from now on as before: a server that was asked to end by a signal ends by it, with no
+    more said to threads or exit handlers."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, WrittenOutside):
+            handler.stream.close()
 
 
 def _without_values(exc_info: Any) -> str:

@@ -87,6 +87,16 @@ def test_a_text_that_cannot_be_written_costs_no_other():
     assert raw.getvalue() == b"before\nafter\n"
 
 
+def test_once_closed_it_writes_where_text_comes_from():
+    stream = io.StringIO()
+    outside = WrittenOutside(stream)
+    outside.write("before\n")
+    outside.close()
+    outside.write("after\n")
+    outside.flush()
+    assert stream.getvalue() == "before\nafter\n"
+
+
 def test_what_a_process_logs_last_is_written_before_it_ends():
     code = (
         "import logging, sys\n"

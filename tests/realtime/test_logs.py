@@ -54,6 +54,7 @@ async def test_a_ride_leaves_its_story_and_no_personal_data(tmp_path, make_drive
         "connected", "finding_driver", "booking_created", "candidates", "assigned", "cancelled", "disconnected",
     ):  # fmt: skip
         assert event in output, event
+    assert "Finished server process" in output.splitlines()[-1]
     if log_format == "json":
         lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         story = {line["event"]: line for line in lines if line.get("ride_id") == "story-1"}
