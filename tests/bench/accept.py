@@ -26,7 +26,9 @@ AT_MOST_MS = 100
 PREPARE = (
     "SET session_replication_role = replica",
     "UPDATE mobility_driver SET auto_accept = false, status = CASE status WHEN 'busy' THEN 'offline' ELSE status END",
+    "UPDATE mobility_driver_location SET status = 'offline' WHERE status = 'busy'",
     "VACUUM ANALYZE mobility_driver",
+    "VACUUM ANALYZE mobility_driver_location",
 )
 NEAREST = f"""SELECT driver_id FROM mobility_driver_location WHERE dispatchable
     ORDER BY indexed_position::geography <-> ST_MakePoint({HOT_SPOT.longitude}, {HOT_SPOT.latitude})::geography

@@ -108,9 +108,10 @@ def _soak(asked: argparse.Namespace) -> int:
         unlimited |= {"CARECONNECT_STALE_AFTER_S": "60", "CARECONNECT_SOCKETS_PER_PROCESS": "100000"}
         env = stage.service_env(fleet, **unlimited)
         with fleet.admin() as connection:
-            busy = "UPDATE mobility_driver SET status = 'offline' WHERE status = 'busy'"
             connection.execute("SET session_replication_role = replica")
-            connection.execute(busy)  # the fleet's busy drivers have no rides: so that every invariant holds
+            for table in ("mobility_driver", "mobility_driver_location"):
+                # The fleet's busy drivers have no rides: so that every invariant holds.
+                connection.execute(f"UPDATE {table} SET status = 'offline' WHERE status = 'busy'")
             on_duty = [
                 row[0]
                 for row in connection.execute("SELECT id FROM mobility_driver WHERE status = 'available' ORDER BY id")
