@@ -15,7 +15,7 @@ from django.core.checks import run_checks  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 
 from config.http import OneTurn  # noqa: E402
-from config.logs import write_inside, write_outside  # noqa: E402
+from config.logs import write_outside  # noqa: E402
 from mobility.routing import websocket  # noqa: E402
 from mobility.server import lifespan  # noqa: E402
 
@@ -23,13 +23,13 @@ from mobility.server import lifespan  # noqa: E402
 if mistakes := [str(found) for found in run_checks() if found.is_serious() and not found.is_silenced()]:
     raise ImproperlyConfigured("\n".join(mistakes))
 
-write_outside()
+_write_inside = write_outside()
 
 
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
     async def told(message: Any) -> None:
         if message["type"].startswith("lifespan.shutdown"):
-            write_inside()
+            _write_inside()
         await send(message)
 
     await lifespan(scope, receive, told)

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TextIO
@@ -18,6 +19,7 @@ import pydantic
 import structlog
 from django.db.utils import DatabaseError, InterfaceError
 
+OUT = "out"  # the handler of everything
 CLOSED_WITHIN_S = 5.0
 _DRIVER_PATH = re.compile(r"(/ws/driver/)[^/?\s\"]+")
 _QUERY = re.compile(r"\?[^\s\"]*")
@@ -70,7 +72,7 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
             }
         },
         "handlers": {
-            "out": {
+            OUT: {
                 "class": "logging.StreamHandler",
                 "stream": "ext://sys.stdout",
                 "formatter": "lines",
@@ -78,10 +80,10 @@ def logging_config(*, level: str, json_lines: bool) -> dict[str, Any]:
             },
             "nowhere": {"class": "logging.NullHandler"},
         },
-        "root": {"handlers": ["out"], "level": others},
+        "root": {"handlers": [OUT], "level": others},
         "loggers": {
             # uvicorn brings handlers of its own; without this each line would be printed twice, once unmasked.
-            name: {"handlers": ["out"], "level": others, "propagate": False}
+            name: {"handlers": [OUT], "level": others, "propagate": False}
             for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "django.server")
         }
         # A wrong Host header is answered 400; the traceback would only quote the stranger. A handler that does nothing,
@@ -137,20 +139,17 @@ class WrittenOutside:
                 self._stream.flush()
 
 
-def write_outside() -> None:
+def write_outside() -> Callable[[], None]:
     """From now on this process writes its log in a thread of its own. For servers: what a command logs stands between
-    what it prints."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler) and not isinstance(handler.stream, WrittenOutside):
-            handler.setStream(WrittenOutside(handler.stream))
+    what it prints.
 
-
-def write_inside() -> None:
-    """Write what is left, and from now on as before: a server that was asked to end by a signal ends by it, with no
-    more said to threads or exit handlers."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, WrittenOutside):
-            handler.stream.close()
+    What is given back ends that, when all is written: a server that was asked to end by a signal ends by it, with no
+    more said to threads or exit handlers.
+    """
+    out: Any = next(found for found in logging.getLogger().handlers if found.name == OUT)
+    stream = WrittenOutside(out.stream)
+    out.setStream(stream)
+    return stream.close
 
 
 def _without_values(exc_info: Any) -> str:

@@ -1,7 +1,7 @@
 """Squares of the web's map, z/x/y as everybody counts them, and rows as vector tiles made by PostGIS."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from geo.coordinates import Bounds
@@ -42,17 +42,18 @@ def _latitude(share: float) -> float:
     return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * share))))
 
 
-# What a vector tile can hold; everything else goes in as text, times to the second: a tile keeps equal values once.
+# What a vector tile can hold; everything else goes in as text. Times are whole seconds since 1970: a map's style can
+# compute with them and not with text, they take a fifth of the time to write, and a tile keeps equal values once.
 _VALUE: dict[Kind, str] = {
     "integer": "s.{0}::bigint",
     "number": "s.{0}::float8",
     "boolean": "s.{0}::boolean",
     "text": "s.{0}::text",
     "word": "s.{0}::text",
-    "time": "substr(to_json(s.{0})::text, 2, 19) || 'Z'",
+    "time": "floor(date_part('epoch', s.{0}))::bigint",
     "json": "s.{0}::text",
 }
-_TILEJSON_TYPE: dict[Kind, str] = {"integer": "Number", "number": "Number", "boolean": "Boolean"}
+_TILEJSON_TYPE: dict[Kind, str] = {"integer": "Number", "number": "Number", "boolean": "Boolean", "time": "Number"}
 
 
 def tile_sql(source: str, name: str, fields: Iterable[Field], tile: Tile, *, points: bool) -> str:
@@ -87,10 +88,15 @@ def point_in(tile: Tile) -> str:
     )
 
 
-def vector_layer(name: str, about: str, fields: Iterable[Field]) -> dict[str, object]:
-    """How TileJSON describes what is in such a tile."""
+def vector_layer(name: str, about: str, fields: Sequence[Field]) -> dict[str, object]:
+    """How TileJSON describes what is in such a tile. `times`, which is ours, are the fields in seconds since 1970."""
     return {
         "id": name,
         "description": about,
-        "fields": {f.name: f"{_TILEJSON_TYPE.get(f.kind, 'String')}. {f.about}" for f in fields},
+        "fields": {f.name: f"{_TILEJSON_TYPE.get(f.kind, 'String')}. {_told(f)}" for f in fields},
+        "times": [f.name for f in fields if f.kind == "time"],
     }
+
+
+def _told(field: Field) -> str:
+    return f"{field.about} In seconds since 1970, UTC." if field.kind == "time" else field.about

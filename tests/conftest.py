@@ -161,6 +161,31 @@ def make_driver(make_user: Callable[..., User]) -> Callable[..., Driver]:
 
 
 @pytest.fixture
+def statements() -> Callable[[], Any]:
+    """`with statements() as sent`: the texts of all statements of this test's connection, those past the ORM too."""
+
+    @contextmanager
+    def listening() -> Iterator[list[str]]:
+        connection.ensure_connection()
+        raw: Any = connection.connection
+        wait, sent = raw.wait, []
+
+        def heard(generator: Any, *args: Any, **kwargs: Any) -> Any:
+            if generator.__name__ == "_execute_gen":
+                query = generator.gi_frame.f_locals["query"]
+                sent.append(query.decode() if isinstance(query, bytes) else str(query))
+            return wait(generator, *args, **kwargs)
+
+        raw.wait = heard
+        try:
+            yield sent
+        finally:
+            raw.wait = wait
+
+    return listening
+
+
+@pytest.fixture
 def ride_request() -> Callable[..., RideRequest]:
     """ride_request(**fields): the protocol's own example, with fields changed."""
 

@@ -1,6 +1,7 @@
 """How log lines get out of a server: in order, whole, without holding up whoever logs."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -99,13 +100,12 @@ def test_once_closed_it_writes_where_text_comes_from():
 
 def test_what_a_process_logs_last_is_written_before_it_ends():
     code = (
-        "import logging, sys\n"
-        "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='%(message)s')\n"
-        "from config.logs import write_outside\n"
+        "import logging, logging.config\n"
+        "from config.logs import logging_config, write_outside\n"
+        "logging.config.dictConfig(logging_config(level='INFO', json_lines=True))\n"
         "write_outside()\n"
-        "write_outside()\n"
-        "for n in range(2_000): logging.info(n)\n"
+        "for n in range(2_000): logging.info('%s', n)\n"
     )
     env = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True, cwd=ROOT)
-    assert done.stdout.split() == [str(n) for n in range(2_000)]
+    assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == [str(n) for n in range(2_000)]

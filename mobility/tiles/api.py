@@ -42,6 +42,7 @@ class VectorLayerBody(serializers.Serializer[Any]):
     id = serializers.CharField()
     description = serializers.CharField()
     fields = serializers.DictField(child=serializers.CharField())  # type: ignore[assignment]
+    times = serializers.ListField(child=serializers.CharField(), help_text="The fields in seconds since 1970, UTC.")
 
 
 class TileJSONBody(serializers.Serializer[Any]):
@@ -96,7 +97,13 @@ class TileJSONView(PersonalView):
                     "maxzoom": 16, "bounds": [-180, -85.0511287798066, 180, 85.0511287798066],
                     "center": [28.0473, -26.2041, 11],
                     "vector_layers": [
-                        {"id": "drivers", "description": "Every driver.", "fields": {"status": "String. On duty?"}}
+                        {
+                            "id": "drivers", "description": "Every driver.", "times": ["recorded_at"],
+                            "fields": {
+                                "status": "String. On duty?",
+                                "recorded_at": "Number. When the position was taken. In seconds since 1970, UTC.",
+                            },
+                        }
                     ],
                 },
             )

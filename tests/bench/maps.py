@@ -39,9 +39,7 @@ from tests.bench.stage import (
 from tests.environment import libpq
 
 FEATURES = 10_000
-TILES, TILE_FIELDS = "_tiles", (
-    "vehicle_type", "status", "verified", "stationary", "silent", "heading", "speed", "recorded_at",
-)  # fmt: skip
+TILES = "_tiles"
 MADE_AHEAD = "d.personal_card, d.card, "  # properties as text, which only our own rendering reads
 TILE_FEATURES = 20_000  # the service's own limit
 VIEW, TABLE = "bench_drivers", "bench_drivers_copied"
@@ -103,28 +101,32 @@ def _questions(servers: ExitStack, stage: Stage, fleet: Fleet) -> dict[str, Aske
 
 
 def _for_tipg(fleet: Fleet) -> None:
-    """The drivers as a view of the same tables, found by the same index; and copied into one table with a key and an
-    index, which spares it all joins. Of a tile's columns alone, too."""
-    source = (ROOT / "mobility" / "locations" / "sql" / "drivers_layer.sql").read_text()
-    select = source.replace("l.position AS geom", "l.indexed_position AS geom").replace(MADE_AHEAD, "")
-    select = select[: select.rindex("ORDER BY")]
+    """What the service reads, as views of the same tables, found by the same index: for collections with their joins,
+    for tiles the one table that ours are drawn from. And both copied into a table with a key and an index."""
+    whole = _as_view("drivers_layer.sql", up_to="ORDER BY").replace(MADE_AHEAD, "")
+    of_tile = _as_view("drivers_tile.sql", up_to="WHERE")
     names = ("after", "statuses", "begin", "end", "box_a", "box_b", "wide_a", "wide_b", "near_a", "near_b",
              "near_longitude", "near_latitude", "radius_m", "only")  # fmt: skip
     params = dict.fromkeys(names) | {"placeless": False, "stale_after_s": STALE_AFTER_S}
-    drawn = ", ".join(["id", "geom", *TILE_FIELDS])
     with psycopg.connect(libpq(fleet.admin_url), autocommit=True) as connection:
         cursor = psycopg.ClientCursor(connection)
         # tipg makes temporary tables; the service may not.
         cursor.execute(f'GRANT TEMPORARY ON DATABASE "{connection.info.dbname}" TO careconnect_app')
-        for suffix, columns in (("", "*"), (TILES, drawn)):
+        for suffix, select in (("", whole), (TILES, of_tile)):
             cursor.execute(f"DROP VIEW IF EXISTS {VIEW}{suffix}")
             cursor.execute(f"DROP TABLE IF EXISTS {TABLE}{suffix}")
-            cursor.execute(f"CREATE VIEW {VIEW}{suffix} AS SELECT {columns} FROM ({select}) s", params)
+            cursor.execute(f"CREATE VIEW {VIEW}{suffix} AS {select}", params)
             cursor.execute(f"CREATE TABLE {TABLE}{suffix} AS SELECT * FROM {VIEW}{suffix} WHERE geom IS NOT NULL")
             cursor.execute(f"ALTER TABLE {TABLE}{suffix} ADD PRIMARY KEY (id), ALTER geom TYPE geometry(Point, 4326)")
             cursor.execute(f"CREATE INDEX ON {TABLE}{suffix} USING gist (geom)")
             cursor.execute(f"GRANT SELECT ON {VIEW}{suffix}, {TABLE}{suffix} TO careconnect_app")
             cursor.execute(f"VACUUM ANALYZE {TABLE}{suffix}")
+
+
+def _as_view(source: str, up_to: str) -> str:
+    """A source's SELECT for everybody, with the place that is indexed."""
+    text = (ROOT / "mobility" / "locations" / "sql" / source).read_text()
+    return text[: text.rindex(up_to)].replace("l.position AS geom", "l.indexed_position AS geom")
 
 
 def _token(stage: Stage, fleet: Fleet) -> str:

@@ -96,6 +96,7 @@ def test_a_popup_tells_the_fields_as_text(browse, operator, make_driver):
         popup = page.locator(".maplibregl-popup")
         canvas.click(position=middle(page))
         expect(popup.locator("h3")).to_have_text(f"drivers {driver.pk}")
+        expect(popup.locator("dd").filter(has_text=re.compile(r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$"))).to_have_count(1)
         expect(popup.locator("dd").filter(has_text=HOSTILE)).to_have_count(1)
         assert popup.locator("img").count() == 0
         page.keyboard.press("Escape")

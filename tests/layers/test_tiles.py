@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import time
 from datetime import datetime, timedelta
 
 import mapbox_vector_tile
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from geo.coordinates import lat_lon
 from geo.tiles import BUFFER, EXTENT, HIGHEST_LATITUDE, Tile, bounds_of, point_in
-from mobility.models import Driver
+from mobility.models import Driver, DriverLocation
 from tests.rest import token_of
 
 JOHANNESBURG = (-26.2041, 28.0473)
@@ -105,13 +106,12 @@ class TestTiles:
         # Half a unit may be rounded either way: 17 digits of a number are not many at zoom 22.
         assert (our_x, our_y) == (pytest.approx(x, abs=1), pytest.approx(y, abs=1))
 
-    def test_times_are_to_the_second(self, ask, make_driver):
-        make_driver(
-            *JOHANNESBURG, recorded_at=(timezone.now() - timedelta(minutes=1)).replace(second=7, microsecond=123456)
-        )
+    @pytest.mark.parametrize("microsecond", [0, 123456, 999999])
+    def test_times_are_whole_seconds_since_1970(self, ask, make_driver, microsecond):
+        recorded_at = (timezone.now() - timedelta(minutes=1)).replace(microsecond=microsecond)
+        make_driver(*JOHANNESBURG, recorded_at=recorded_at)
         (feature,) = decoded(ask(f"/tiles/drivers/{tile_at(*JOHANNESBURG, 14)}.mvt"))["drivers"]["features"]
-        told = datetime.fromisoformat(feature["properties"]["recorded_at"])
-        assert (told.second, told.microsecond, told.utcoffset()) == (7, 0, timedelta())
+        assert feature["properties"]["recorded_at"] == int(recorded_at.timestamp())
 
     def test_it_tells_of_drivers_what_their_collection_tells(self, ask, make_driver, ride):
         """They are two statements: one reads the drivers, the other what stands beside their positions."""
@@ -127,6 +127,7 @@ class TestTiles:
                         Driver.objects.filter(pk=driver.pk).update(
                             status=status, verified=verified, vehicle_type="wheelchair_accessible"
                         )
+        DriverLocation.objects.filter(driver=driver).update(heading=90, speed=8)
         ride()  # makes one of them busy
         tile = decoded(ask(f"/tiles/drivers/{tile_at(*JOHANNESBURG, 9)}.mvt"))["drivers"]["features"]
         collection = ask("/api/v1/drivers/?limit=100").json()["features"]
@@ -136,7 +137,7 @@ class TestTiles:
         assert {feature["properties"]["silent"] for feature in tile} == {True, False}
         for feature in tile:
             of_tile, of_collection = feature["properties"], told[feature["id"]]
-            assert of_tile.pop("recorded_at")[:19] == of_collection["recorded_at"][:19]
+            assert of_tile.pop("recorded_at") == int(datetime.fromisoformat(of_collection["recorded_at"]).timestamp())
             empty = {name for name in ("heading", "speed") if of_collection[name] is None}  # a tile leaves these out
             assert of_tile == {name: of_collection[name] for name in of_tile}
             assert set(of_tile) | empty == {
@@ -262,3 +263,6 @@ class TestTileJSON:
         assert found
         for feature in found:
             assert set(feature["properties"]) <= set(vector_layer["fields"])
+            for name in set(vector_layer["times"]) & set(feature["properties"]):
+                assert abs(time.time() - feature["properties"][name]) < 3600
+        assert vector_layer["times"] == [name for name, told in vector_layer["fields"].items() if "since 1970" in told]

@@ -12,11 +12,12 @@ __all__ = ["handler400", "handler403", "handler404", "handler500"]
 _TILE = """
 WITH tile AS (SELECT ST_TileEnvelope(%(z)s, %(x)s, %(y)s) AS bounds),
 shown AS (
-    SELECT d.id, d.status, d.vehicle_registration AS note, {geometry} AS geometry
+    SELECT d.id, d.status, d.vehicle_registration AS note,
+        floor(date_part('epoch', l.recorded_at))::bigint AS seen, {geometry} AS geometry
     FROM mobility_driver d JOIN mobility_driver_location l ON l.driver_id = d.id
 ),
 clipped AS (
-    SELECT id, status, note, ST_AsMVTGeom(ST_Transform(geometry, 3857), bounds) AS geometry FROM shown, tile
+    SELECT id, status, note, seen, ST_AsMVTGeom(ST_Transform(geometry, 3857), bounds) AS geometry FROM shown, tile
     WHERE ST_Transform(geometry, 3857) && bounds
 )
 SELECT ST_AsMVT(clipped, %(layer)s, 4096, 'geometry', 'id') FROM clipped
@@ -39,7 +40,9 @@ def tilejson(request: HttpRequest, layer: str) -> HttpResponse:
     return JsonResponse(
         {
             "tilejson": "3.0.0", "tiles": [f"/tiles/{layer}/{{z}}/{{x}}/{{y}}.mvt"], "minzoom": 0, "maxzoom": 14,
-            "vector_layers": [{"id": layer, "fields": {"status": "String", "note": "String"}}],
+            "vector_layers": [
+                {"id": layer, "fields": {"status": "String", "note": "String", "seen": "Number"}, "times": ["seen"]}
+            ],
         } | bounds
     )  # fmt: skip
 

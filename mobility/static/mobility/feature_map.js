@@ -68,11 +68,11 @@ function text(tag, content) {
   return made;
 }
 
-function described(feature, name) {
+function described(feature, name, toldAs) {
   const section = document.createElement("section");
   const fields = document.createElement("dl");
   for (const [field, value] of Object.entries(feature.properties)) {
-    fields.append(text("dt", field), text("dd", String(value)));
+    fields.append(text("dt", field), text("dd", String(toldAs(feature, field, value))));
   }
   const id = feature.id === undefined ? "" : " " + feature.id;
   section.append(text("h3", name + id), fields);
@@ -80,8 +80,9 @@ function described(feature, name) {
 }
 
 /* A click, or Enter for what is in the middle, tells the fields of what is there; Escape closes that. `shownLayers` gives
-   the layers that are asked, `nameOf` what a feature is called. Returns what closes whatever is open. */
-export function letAsk(maplibre, map, element, shownLayers, nameOf) {
+   the layers that are asked, `nameOf` what a feature is called, `toldAs` how a value of it is told. Returns what closes
+   whatever is open. */
+export function letAsk(maplibre, map, element, shownLayers, nameOf, toldAs = (feature, field, value) => value) {
   const popups = new Set();
   const close = () => popups.forEach((popup) => popup.remove());
   const canvas = map.getCanvas();
@@ -99,7 +100,8 @@ export function letAsk(maplibre, map, element, shownLayers, nameOf) {
     if (!found.size) { return; }
     const content = document.createElement("div");
     const features = Array.from(found.values());
-    content.append(...features.slice(0, FEATURES_TOLD).map((feature) => described(feature, nameOf(feature))));
+    const told = features.slice(0, FEATURES_TOLD);
+    content.append(...told.map((feature) => described(feature, nameOf(feature), toldAs)));
     const more = features.length - FEATURES_TOLD;
     if (more > 0) { content.append(text("p", "and " + more + " more")); }
     const popup = new maplibre.Popup({ maxWidth: "18rem" });

@@ -110,6 +110,14 @@ function fit(map) {
   }
 }
 
+/* --- what something is ----------------------------------------------------------------------------------------- */
+
+/* Times are numbers in a tile; a person reads them as in the API. */
+function toldAs(feature, field, value) {
+  const layer = shown.tilejson.vector_layers.find((one) => one.id === feature.sourceLayer);
+  return (layer.times || []).includes(field) ? new Date(value * 1000).toISOString().replace(".000Z", "Z") : value;
+}
+
 /* --- beginning ------------------------------------------------------------------------------------------------- */
 
 function refresh(map) {
@@ -128,7 +136,8 @@ function begin() {
   const map = createMap(maplibre, element, [Number(element.dataset.longitude), Number(element.dataset.latitude)]);
   map.on("error", (event) => tell("Some of the map cannot be shown: " + event.error.message + ".", true));
   map.on("idle", () => { if (shown) { document.body.dataset.mapReady = shown.name; } });
-  closePopups = letAsk(maplibre, map, element, () => (shown ? shown.layers : []), (feature) => feature.sourceLayer);
+  const layersShown = () => (shown ? shown.layers : []);
+  closePopups = letAsk(maplibre, map, element, layersShown, (feature) => feature.sourceLayer, toldAs);
   dark.addEventListener("change", () => repaint(map, shown ? shown.layers : []));
   document.getElementById("layers-fit").addEventListener("click", () => fit(map));
   setInterval(refresh, LIVE_EVERY_MS, map);
