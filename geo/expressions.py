@@ -1,6 +1,6 @@
 """Spatial conditions for querysets, in metres and on the ellipsoid."""
 
-from django.contrib.gis.geos import GEOSGeometry, LineString, Point, Polygon
+from django.contrib.gis.geos import GEOSGeometry
 from django.db.models import BooleanField, F, Func, Q, Value
 
 from geo.coordinates import WGS84, Bounds, LatLon
@@ -43,17 +43,22 @@ def in_bounds(column: str, box: Bounds) -> Q:
 
 def envelopes(box: Bounds) -> list[GEOSGeometry]:
     """The box as one geometry, or as two where it crosses the antimeridian."""
+    return [GEOSGeometry(text) for text in envelope_texts(box)]
+
+
+def envelope_texts(box: Bounds) -> list[str]:
+    """The same as EWKT, for statements of our own: GEOS takes a fifth of a millisecond to make what PostGIS reads."""
     if box.west <= box.east:
         return [_envelope(box.west, box.south, box.east, box.north)]
     return [_envelope(box.west, box.south, 180.0, box.north), _envelope(-180.0, box.south, box.east, box.north)]
 
 
-def _envelope(west: float, south: float, east: float, north: float) -> GEOSGeometry:
+def _envelope(west: float, south: float, east: float, north: float) -> str:
     """The box; a line or a point where it has no area, because such a polygon would be invalid and meet nothing."""
+    # With !r a number keeps all its digits.
     if west == east and south == north:
-        return Point(west, south, srid=WGS84)
+        return f"SRID={WGS84};POINT({west!r} {south!r})"
     if west == east or south == north:
-        return LineString((west, south), (east, north), srid=WGS84)
-    box = Polygon.from_bbox((west, south, east, north))
-    box.srid = WGS84
-    return box
+        return f"SRID={WGS84};LINESTRING({west!r} {south!r},{east!r} {north!r})"
+    corners = ((west, south), (west, north), (east, north), (east, south), (west, south))
+    return f"SRID={WGS84};POLYGON((" + ",".join(f"{x!r} {y!r}" for x, y in corners) + "))"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from geo.coordinates import Bounds
-from geo.expressions import envelopes
+from geo.expressions import envelope_texts
 from geo.features import Field
 from geo.geodesy import grown_box, surrounding_box
 from geo.params import Circle, Interval
@@ -72,8 +72,7 @@ def place_params(box: Bounds | None = None, circle: Circle | None = None, *, mar
 
 
 def _parts(name: str, box: Bounds) -> dict[str, Any]:
-    parts = [str(part.hexewkb, "ascii") for part in envelopes(box)]
-    return dict(zip((f"{name}_a", f"{name}_b"), [*parts, None], strict=False))
+    return dict(zip((f"{name}_a", f"{name}_b"), [*envelope_texts(box), None], strict=False))
 
 
 def time_params(between: Interval | None) -> dict[str, Any]:

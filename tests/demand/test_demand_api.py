@@ -132,6 +132,6 @@ def test_a_tile_shows_the_last_whole_hour(api, operator, counted):
     (feature,) = mapbox_vector_tile.decode(response.content)["demand"]["features"]
     assert feature["geometry"]["type"] == "Polygon"
     assert feature["properties"]["requests"] == 5
-    assert feature["properties"]["hour"] == iso(hour_ago(1))
+    assert feature["properties"]["hour"] == hour_ago(1).timestamp()
     assert "idle_drivers" not in feature["properties"]
     assert datetime.now(UTC) > hour_ago(1)

@@ -3,10 +3,13 @@
 import random
 
 import pytest
+from django.contrib.gis.geos import LineString, Point, Polygon
 from django.db import connection
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from geo.coordinates import Bounds, LatLon, bounds, from_point
-from geo.expressions import in_bounds, within_metres
+from geo.expressions import envelope_texts, in_bounds, within_metres
 from geo.geodesy import destination, distance_m
 from mobility.models import DriverLocation
 
@@ -76,3 +79,23 @@ def test_a_circle_is_looked_up_in_the_index(make_driver, centre):
     plan = query.explain()
     assert "indexed_position" in plan.split("Index Cond")[1]
     assert "Seq Scan" not in plan
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(-180, 180), st.floats(-90, 90), st.floats(-180, 180), st.floats(-90, 90))
+@example(-180.0, 5e-324, 1e-07, 5e-324)
+@example(28.0, -26.0, 28.0, -26.0)
+@example(28.0, -26.0, 28.0, -25.0)
+def test_postgis_reads_of_a_box_what_geos_makes_of_it(a, b, c, d):
+    west, south, east, north = min(a, c), min(b, d), max(a, c), max(b, d)
+    if (west, south) == (east, north):
+        expected = Point(west, south)
+    elif west == east or south == north:
+        expected = LineString((west, south), (east, north))
+    else:
+        expected = Polygon.from_bbox((west, south, east, north))
+    expected.srid = 4326
+    (text,) = envelope_texts(Bounds(west, south, east, north))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ST_AsHEXEWKB(%s::geometry)", [text])
+        assert cursor.fetchone()[0] == expected.hexewkb.decode()
