@@ -7,18 +7,17 @@ everywhere: the ride, then drivers, then offers. Whether a move is allowed is de
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import structlog
-from django.db.models.functions import Now
 
-from geo.coordinates import LatLon, lat_lon, point
+from geo.coordinates import LatLon
 from geo.geodesy import distance_m
 from mobility import events
-from mobility.bookings.models import Booking, DistanceOrigin, FareOrigin, RideEvent
-from mobility.bookings.states import LIVE, TERMINAL, ActorRole, EventName, Status, allowed_commands
+from mobility.bookings.models import DistanceOrigin, FareOrigin
+from mobility.bookings.states import TERMINAL, ActorRole, EventName, Status, allowed_commands
 from mobility.conf import knobs
 from mobility.errors import Refusal
 from mobility.transactions import rows
@@ -145,76 +144,74 @@ def _columns(request: RideRequest) -> dict[str, Any]:
     }
 
 
-def restart_search(booking: Booking, actor: Actor, request: RideRequest, reach: Reach = EVERYWHERE) -> int:
-    """An unfulfilled ride is searched for again, with what the passenger asks for now; returns the new seq.
-
-    The caller holds the booking's row lock.
-    """
-    columns = _columns(request)
-    place = {
-        name: _point(columns.pop(f"{name}_longitude"), columns.pop(f"{name}_latitude"))
-        for name in ("pickup", "dropoff")
-    }
+def restart_search(ride: Any, actor: Actor, request: RideRequest, reach: Reach = EVERYWHERE) -> int:
+    """A locked, unfulfilled ride is searched for again, with what the passenger asks for now; the new seq."""
     return move(
-        booking, EventName.SEARCH_STARTED, Status.PENDING, actor,
-        unfulfilled_at=None, **search_times(), **columns, **place, **reach._asdict(),
+        ride, EventName.SEARCH_STARTED, actor, statement="asked_again", search_timeout_s=knobs().search_timeout_s,
+        **_columns(request), **reach._asdict(),
     )  # fmt: skip
 
 
-def search_times() -> dict[str, Any]:
-    """What a search that begins now sets on the booking; it is due at once."""
-    limit = timedelta(seconds=knobs().search_timeout_s)
-    return {"search_started_at": Now(), "search_until": Now() + limit, "due_at": Now()}
+class _Searching(NamedTuple):
+    """What a move has to know of a ride that is searched for."""
+
+    id: int
+    ride_id: str
+    passenger_id: int | None
+    status: str = Status.PENDING.value
+    driver_id: None = None
 
 
-def _point(longitude: float, latitude: float) -> Any:
-    return point(lat_lon(latitude, longitude))
+def give_up_search(booking_id: int, ride_id: str, passenger_id: int | None, rounds: int) -> int:
+    """Nobody is to be had after so many rounds: pending -> unfulfilled. The caller holds the row; the new seq."""
+    return move(_Searching(booking_id, ride_id, passenger_id), EventName.NO_DRIVERS, SYSTEM, rounds=rounds)
 
 
-def give_up_search(booking_id: int) -> int:
-    """Nobody is to be had: pending -> unfulfilled. Part of the search's transaction; returns the new seq."""
-    booking = locked(booking_id)
-    return move(booking, EventName.NO_DRIVERS, Status.UNFULFILLED, SYSTEM, unfulfilled_at=Now())
+def locked(booking_id: int) -> Any:
+    """The ride under its row lock, the first lock of every move: a row of bookings/sql/lock_ride.sql."""
+    found = rows("bookings/sql/lock_ride", {"booking_id": booking_id})
+    if not found:
+        raise Refusal("not_found")
+    return found[0]
 
 
-def locked(booking_id: int) -> Booking:
-    """The booking under its row lock, the first lock of every move."""
-    try:
-        return Booking.objects.select_for_update(of=("self",), no_key=True).get(pk=booking_id)
-    except Booking.DoesNotExist:
-        raise Refusal("not_found") from None
-
-
-def require(booking: Booking, allowed: set[Status], actor: Actor, verb: str) -> None:
+def require(ride: Any, allowed: set[Status], actor: Actor, verb: str) -> None:
     """Refuse what the ride's state does not allow, saying what it does allow this actor."""
-    if booking.status in allowed:
+    if ride.status in allowed:
         return
-    code = "ride_over" if booking.status in TERMINAL else "not_allowed"
+    code = "ride_over" if ride.status in TERMINAL else "not_allowed"
     raise Refusal(
-        code, f"A ride that is {booking.status} cannot {verb}.", status=booking.status,
-        allowed=allowed_commands(booking.status, actor.role),
+        code, f"A ride that is {ride.status} cannot {verb}.", status=ride.status,
+        allowed=allowed_commands(ride.status, actor.role),
     )  # fmt: skip
 
 
 def move(
-    booking: Booking, event: EventName, target: Status, actor: Actor, payload: dict[str, Any] | None = None,
-    **changes: Any,
+    ride: Any, event: EventName, actor: Actor, payload: dict[str, Any] | None = None, *, statement: str = "",
+    **params: Any,
 ) -> int:  # fmt: skip
-    """Write the move of a locked booking and its log row; the new seq.
+    """Make a move of a ride whose row the caller holds, and its log row, in one statement; the new seq.
 
-    `changes` are further columns; the move's own log row says who made it and `payload` what the passenger may know.
+    The statement is bookings/sql/moves/<event>.sql, where that event has no other; `params` are what it needs beside
+    the ride and who moves it. `payload` is what the passenger may know.
     """
-    source, driver_id, seq = booking.status, booking.driver_id, booking.seq + 1
-    if target not in LIVE:
-        changes["due_at"] = None  # nothing is due for it any more
-    Booking.objects.filter(pk=booking.pk).update(status=target, seq=seq, **changes)
-    row = RideEvent.objects.create(
-        booking_id=booking.pk, seq=seq, event=event, from_status=source, to_status=target,
-        actor_id=actor.user_id, actor_role=actor.role, payload=payload or {},
+    made = rows(
+        f"bookings/sql/moves/{statement or event.value}",
+        {
+            "booking_id": ride.id,
+            "event": event.value,
+            "from_status": ride.status,
+            "actor_id": actor.user_id,
+            "actor_role": actor.role.value,
+            "payload": json.dumps(payload or {}),
+            **params,
+        },
+    )[0]
+    _publish(
+        ride.id, ride.ride_id, made.seq, event, ride.status, made.to_status, made.occurred_at, ride.passenger_id,
+        ride.driver_id,
     )  # fmt: skip
-    booking.status, booking.seq = target, seq
-    _publish(booking.pk, booking.ride_id, seq, event, source, target, row.occurred_at, booking.passenger_id, driver_id)
-    return seq
+    return int(made.seq)
 
 
 def publish_assignment(booking_id: int, ride_id: str, passenger_id: int | None, assigned: Any) -> None:

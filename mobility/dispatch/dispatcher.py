@@ -94,7 +94,7 @@ def _search_on(ride: Any) -> None:
     lost_places = settle_due(ride.id)
     if ride.search_is_over:
         withdraw_offers(ride.id, CloseReason.SEARCH_OVER)
-        bookings.give_up_search(ride.id)
+        bookings.give_up_search(ride.id, ride.ride_id, ride.passenger_id, ride.rounds)
         return
     live = rows("dispatch/sql/live_offers", {"booking_id": ride.id})[0].live
     if live == 0:

@@ -3,16 +3,13 @@
 Lock order: the ride, then its driver. Each repeats as the same answer, and refuses anything else with what is allowed.
 """
 
-from datetime import timedelta
 from typing import Any
 
 import structlog
-from django.db.models import F
 from django.db.models.functions import Now
 
 from mobility import events
-from mobility.bookings.models import Booking
-from mobility.bookings.services import Actor, locked, move, require, search_times
+from mobility.bookings.services import Actor, locked, move, require
 from mobility.bookings.states import BOUND, ActorRole, EventName, Status
 from mobility.conf import knobs
 from mobility.dispatch.models import Offer
@@ -26,8 +23,8 @@ from mobility.transactions import rows, state_change
 log = structlog.get_logger(__name__)
 
 
-def driven_ride(booking_id: int, actor: Actor, driver_id: int | None) -> Booking:
-    """The booking, locked. A driver may touch only a ride that is or was theirs; any other is `no_offer` to them."""
+def driven_ride(booking_id: int, actor: Actor, driver_id: int | None) -> Any:
+    """The ride, locked. A driver may touch only a ride that is or was theirs; any other is `no_offer` to them."""
     booking = locked(booking_id)
     if actor.role == ActorRole.DRIVER and (driver_id is None or booking.driver_id != driver_id):
         raise Refusal("no_offer", "This ride is not yours.", booking_id=booking_id, ride_id=booking.ride_id)
@@ -47,14 +44,13 @@ def arrive_at_pickup(booking_id: int, actor: Actor, driver_id: int | None = None
     if actor.role == ActorRole.DRIVER:
         _require_near(booking)
     return move(
-        booking, EventName.DRIVER_ARRIVED, Status.CONFIRMED, actor,
-        arrived_at=Now(), no_show_from=Now() + timedelta(seconds=knobs().no_show_wait_s),
-        due_at=Now() + timedelta(seconds=knobs().lost_trip_s),
+        booking, EventName.DRIVER_ARRIVED, actor, no_show_wait_s=knobs().no_show_wait_s,
+        lost_trip_s=knobs().lost_trip_s,
     )  # fmt: skip
 
 
-def _require_near(booking: Booking) -> None:
-    found = rows("dispatch/sql/distance_to_pickup", {"booking_id": booking.pk})
+def _require_near(booking: Any) -> None:
+    found = rows("dispatch/sql/distance_to_pickup", {"booking_id": booking.id})
     radius_m = knobs().arrival_radius_m
     distance_m = found[0].distance_m if found else None
     if distance_m is None or distance_m > radius_m:
@@ -72,10 +68,7 @@ def start_ride(booking_id: int, actor: Actor, driver_id: int | None = None) -> i
     if booking.status == Status.IN_PROGRESS:
         return booking.seq
     require(booking, {Status.CONFIRMED}, actor, "start")
-    return move(
-        booking, EventName.RIDE_STARTED, Status.IN_PROGRESS, actor,
-        started_at=Now(), due_at=Now() + timedelta(seconds=knobs().lost_trip_s),
-    )  # fmt: skip
+    return move(booking, EventName.RIDE_STARTED, actor, lost_trip_s=knobs().lost_trip_s)
 
 
 @state_change
@@ -85,8 +78,8 @@ def complete_ride(booking_id: int, actor: Actor, driver_id: int | None = None) -
     if booking.status == Status.COMPLETED:
         return booking.seq
     require(booking, {Status.IN_PROGRESS}, actor, "complete")
-    seq = move(booking, EventName.RIDE_COMPLETED, Status.COMPLETED, actor, completed_at=Now(), attention_since=None)
-    free_driver(booking, total_rides=F("total_rides") + 1)
+    seq = move(booking, EventName.RIDE_COMPLETED, actor)
+    free_driver(booking, rides=1)
     if actor.role != ActorRole.DRIVER:
         tell_its_driver(booking, InboxKind.RIDE_COMPLETED, actor.role.value)
     return seq
@@ -104,11 +97,11 @@ def report_no_show(booking_id: int, actor: Actor, driver_id: int | None = None) 
             "not_allowed", "Report your arrival first: driver_arrived.", status=booking.status,
             allowed=["driver_arrived", "start_ride", "cancel_ride"],
         )  # fmt: skip
-    if not Booking.objects.filter(pk=booking_id, no_show_from__lte=Now()).exists():
+    if not booking.no_show_counts:
         raise Refusal(
             "too_early", "The passenger may still come.", status=booking.status, allowed_from=booking.no_show_from
         )
-    seq = move(booking, EventName.NO_SHOW, Status.NO_SHOW, actor, no_show_at=Now(), attention_since=None)
+    seq = move(booking, EventName.NO_SHOW, actor)
     free_driver(booking)
     return seq
 
@@ -120,50 +113,45 @@ def give_back_ride(booking_id: int, actor: Actor, driver_id: int | None = None, 
     """
     booking = locked(booking_id)
     if actor.role == ActorRole.DRIVER and driver_id is not None and booking.driver_id != driver_id:
-        if Offer.objects.filter(booking=booking, driver_id=driver_id, status=OfferStatus.RELEASED).exists():
+        if Offer.objects.filter(booking_id=booking_id, driver_id=driver_id, status=OfferStatus.RELEASED).exists():
             return booking.seq
         raise Refusal("no_offer", "This ride is not yours.", booking_id=booking_id, ride_id=booking.ride_id)
     require(booking, {Status.CONFIRMED}, actor, "be given back")
     return release_driver(booking, actor, reason or "driver_cancelled")
 
 
-def release_driver(booking: Booking, actor: Actor, reason: str, *, search_on: bool = True) -> int:
+def release_driver(booking: Any, actor: Actor, reason: str, *, search_on: bool = True) -> int:
     """Take a locked, confirmed ride from its driver and search on; part of a caller's transaction; the new seq.
 
     With `search_on` false the caller binds somebody else at once.
     """
     driver_id, offer_id = booking.driver_id, booking.offer_id
-    assert driver_id is not None  # noqa: S101 (confirmed: the database holds it)
-    assert offer_id is not None  # noqa: S101 (and by which offer)
     given_up = search_on and booking.releases >= knobs().max_releases
     Driver.objects.select_for_update(no_key=True).get(pk=driver_id)
     Offer.objects.filter(pk=offer_id).update(status=OfferStatus.RELEASED, settled_at=Now())
     seq = move(
-        booking, EventName.DRIVER_RELEASED, Status.UNFULFILLED if given_up else Status.PENDING, actor,
-        {"driver_id": driver_id, "reason": reason},
-        driver=None, offer_id=None, confirmed_at=None, arrived_at=None, no_show_from=None, attention_since=None,
-        releases=booking.releases + (1 if search_on else 0),
-        **({"unfulfilled_at": Now()} if given_up else search_times()),
+        booking, EventName.DRIVER_RELEASED, actor, {"driver_id": driver_id, "reason": reason}, given_up=given_up,
+        releases=booking.releases + (1 if search_on else 0), search_timeout_s=knobs().search_timeout_s,
     )  # fmt: skip
     Driver.objects.filter(pk=driver_id, status=DriverStatus.BUSY).update(status=DriverStatus.AVAILABLE)
-    tell_driver(driver_id, InboxKind.RIDE_RELEASED, booking_id=booking.pk, offer_id=offer_id, reason=reason)
+    tell_driver(driver_id, InboxKind.RIDE_RELEASED, booking_id=booking.id, offer_id=offer_id, reason=reason)
     events.publish(events.DriverFreed(driver_id))
     if not given_up and search_on:
-        result = next_round(search_of(rows("dispatch/sql/lock_ride", {"booking_id": booking.pk})[0]), begins=True)
+        result = next_round(search_of(locked(booking.id)), begins=True)
         return seq if result.seq is None else result.seq
     return seq
 
 
-def free_driver(booking: Booking, **changes: Any) -> None:
-    """The driver of a ride that has ended may take another one; part of the move's transaction."""
+def free_driver(booking: Any, rides: int = 0) -> None:
+    """The driver of a ride that has ended may take another one, and has so many more behind them; part of the move's
+    transaction.
+    """
     if booking.driver_id is not None:
-        Driver.objects.filter(pk=booking.driver_id, status=DriverStatus.BUSY).update(
-            status=DriverStatus.AVAILABLE, **changes
-        )
+        rows("dispatch/sql/free_driver", {"driver_id": booking.driver_id, "rides": rides})
         events.publish(events.DriverFreed(booking.driver_id))
 
 
-def tell_its_driver(booking: Booking, kind: InboxKind, reason: str) -> None:
+def tell_its_driver(booking: Any, kind: InboxKind, reason: str) -> None:
     """Put what others did to a ride into its driver's inbox."""
     if booking.driver_id is not None:
-        tell_driver(booking.driver_id, kind, booking_id=booking.pk, offer_id=booking.offer_id, reason=reason)
+        tell_driver(booking.driver_id, kind, booking_id=booking.id, offer_id=booking.offer_id, reason=reason)

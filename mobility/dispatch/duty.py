@@ -7,6 +7,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from mobility import events
+from mobility.bookings.services import locked
 from mobility.conf import knobs
 from mobility.dispatch.offers import RideRef, accept_offer, go_on_searching
 from mobility.dispatch.rounds import withdraw_offers
@@ -91,7 +92,7 @@ def go_offline(driver_id: int) -> None:
 @state_change
 def _go_offline(driver_id: int) -> None:
     offer = rows("dispatch/sql/live_offer_of_driver", {"driver_id": driver_id})
-    ride = rows("dispatch/sql/lock_ride", {"booking_id": offer[0].booking_id})[0] if offer else None
+    ride = locked(offer[0].booking_id) if offer else None
     driver = Driver.objects.select_for_update(of=("self",), no_key=True).get(pk=driver_id)
     if driver.status == DriverStatus.BUSY:
         held = driver.bookings.filter(status__in=("confirmed", "in_progress")).first()

@@ -68,7 +68,7 @@ def take_ride(driver_id: int, offer: Any) -> int | Refusal:
     A refusal is returned: nothing was changed, and at a rollback the driver would throw away the connection's prepared
     statements with all their plans. Four of the five who are asked may lose.
     """
-    ride = rows("dispatch/sql/lock_ride", {"booking_id": offer.booking_id})[0]
+    ride = bookings.locked(offer.booking_id)
     driver = rows("dispatch/sql/lock_driver", {"driver_id": driver_id})[0]
     told = rows(
         "dispatch/sql/accept",
@@ -134,7 +134,7 @@ def decline_offer(driver_id: int, ref: RideRef, reason: str = "") -> int:
     When nobody else is being asked, the next wave is asked in the same commit.
     """
     offer = offer_of(driver_id, ref)
-    ride = rows("dispatch/sql/lock_ride", {"booking_id": offer.booking_id})[0]
+    ride = bookings.locked(offer.booking_id)
     declined = rows("dispatch/sql/decline", {"offer_id": offer.id, "driver_id": driver_id, "reason": reason})
     if not declined:
         if _holds(driver_id, ride):

@@ -33,7 +33,7 @@ class RoundResult(NamedTuple):
 
 
 def search_of(ride: Any) -> Search:
-    """A row of lock_ride.sql as a search."""
+    """A row of bookings/sql/held_ride.sql as a search."""
     return Search(
         ride.id, ride.ride_id, ride.passenger_id, LatLon(ride.latitude, ride.longitude), ride.vehicle_type, ride.rounds,
         ride.search_radius_m,
@@ -57,8 +57,8 @@ def next_round(search: Search, *, begins: bool = False) -> RoundResult:
         return RoundResult(Outcome.ASKED)
     if not goes_on(search, begins=begins):
         _explain(search, Outcome.NOBODY)
-        schedule(search.booking_id, search.rounds + 1)
-        return RoundResult(Outcome.NOBODY, bookings.give_up_search(search.booking_id))
+        seq = bookings.give_up_search(search.booking_id, search.ride_id, search.passenger_id, search.rounds + 1)
+        return RoundResult(Outcome.NOBODY, seq)
     _wait(search, SOON_S if passed_over else knobs().waiting_retry_s)
     return RoundResult(Outcome.WAITING)
 

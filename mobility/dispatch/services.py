@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import structlog
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
 from geo.coordinates import lat_lon
 from mobility import events
 from mobility.areas.queries import Area, area_of
 from mobility.bookings import services as bookings
 from mobility.bookings.models import Booking
+from mobility.bookings.queries import booking_id_of
 from mobility.bookings.services import Actor, Reach, RideRequest
 from mobility.bookings.states import LIVE, TERMINAL, ActorRole, EventName, Status, allowed_commands
 from mobility.conf import knobs
@@ -69,12 +69,12 @@ def find_driver(
     if booking.status != Status.UNFULFILLED:
         if booking.request_digest != request.digest():
             raise Refusal("ride_conflict", status=booking.status)
-        return SearchOutcome(booking.pk, booking.seq, booking.status, new_search=False)
+        return SearchOutcome(booking.id, booking.seq, booking.status, new_search=False)
     _require_budget(may_search)
     _require_served(area)
     seq = bookings.restart_search(booking, Actor(passenger_id, ActorRole.PASSENGER), request, reach)
     search = Search(
-        booking.pk, ride_id, passenger_id, request.pickup, request.vehicle_type, booking.rounds, area.radius_m
+        booking.id, ride_id, passenger_id, request.pickup, request.vehicle_type, booking.rounds, area.radius_m
     )
     return _search(search, seq=seq)
 
@@ -95,10 +95,12 @@ def _require_served(area: Area) -> None:
     )  # fmt: skip
 
 
-def _existing(passenger_id: int | None, ride_id: str, area: Area) -> Booking:
+def _existing(passenger_id: int | None, ride_id: str, area: Area) -> Any:
     """The booking that stands in the way of a new one, locked, or the refusal that says why there is none."""
-    mine = _open_guest_rides() if passenger_id is None else Booking.objects.filter(passenger_id=passenger_id)
-    booking = mine.filter(ride_id=ride_id).select_for_update(of=("self",), no_key=True).first()
+    booking_id = booking_id_of(passenger_id, ride_id)
+    booking = None if booking_id is None else bookings.locked(booking_id)
+    if passenger_id is None and booking is not None and booking.status in TERMINAL:
+        booking = None  # it ended before we held it, and a guest's ride id is free again
     if passenger_id is not None and (booking is None or booking.status == Status.UNFULFILLED):
         _refuse_second_live_ride(passenger_id)
     if booking is None:
@@ -108,10 +110,6 @@ def _existing(passenger_id: int | None, ride_id: str, area: Area) -> Booking:
             _require_served(area)
         raise Refusal("try_again" if active else "account_inactive")
     return booking
-
-
-def _open_guest_rides() -> Any:
-    return Booking.objects.filter(passenger_id__isnull=True).exclude(status__in=TERMINAL)
 
 
 def _refuse_second_live_ride(passenger_id: int, whose: str = "You already have") -> None:
@@ -147,10 +145,8 @@ def cancel_ride(booking_id: int, actor: Actor, reason: str = "") -> int:
         raise Refusal("ride_in_progress", status=booking.status, allowed=allowed_commands(booking.status, actor.role))
     withdraw_offers(booking_id, CloseReason.RIDE_CANCELLED)
     seq = bookings.move(
-        booking, EventName.RIDE_CANCELLED, Status.CANCELLED, actor,
-        {"cancelled_by": actor.role.value, "reason": reason},
-        cancelled_at=Now(), cancelled_by=actor.role.value, cancellation_reason=reason, attention_since=None,
-    )  # fmt: skip
+        booking, EventName.RIDE_CANCELLED, actor, {"cancelled_by": actor.role.value, "reason": reason}, reason=reason
+    )
     free_driver(booking)
     tell_its_driver(booking, InboxKind.RIDE_CANCELLED, actor.role.value)
     return seq
@@ -176,10 +172,7 @@ def assign_driver(booking_id: int, driver_id: int, actor: Actor) -> int:
     if booking.status == Status.CONFIRMED:
         release_driver(booking, actor, "operator", search_on=False)
     elif booking.status == Status.UNFULFILLED:
-        bookings.move(
-            booking, EventName.SEARCH_STARTED, Status.PENDING, actor,
-            unfulfilled_at=None, **bookings.search_times(),
-        )  # fmt: skip
+        bookings.move(booking, EventName.SEARCH_STARTED, actor, search_timeout_s=knobs().search_timeout_s)
     bound = rows(
         "dispatch/sql/assign",
         {
@@ -194,7 +187,7 @@ def assign_driver(booking_id: int, driver_id: int, actor: Actor) -> int:
     return int(bound.seq)
 
 
-def _require_assignable(driver_id: int, booking: Booking) -> None:
+def _require_assignable(driver_id: int, booking: Any) -> None:
     """Lock the driver's row and refuse, with the reason, one who cannot take this ride."""
     driver = Driver.objects.select_for_update(of=("self",), no_key=True).filter(pk=driver_id).first()
     if driver is None:
@@ -221,7 +214,7 @@ def offer_waiting_ride(driver_id: int) -> bool:
     chosen = None if driver is None else strategy().ride_for(driver)
     if chosen is None:
         return False
-    ride = rows("dispatch/sql/lock_ride", {"booking_id": chosen.booking_id})[0]
+    ride = bookings.locked(chosen.booking_id)
     live = rows("dispatch/sql/live_offers", {"booking_id": ride.id})[0].live
     if ride.status != Status.PENDING or ride.search_is_over or live >= knobs().candidate_count:
         return False

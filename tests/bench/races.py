@@ -43,7 +43,7 @@ TURNS = ASKED + 1  # accepts a ride: one of the drivers, drawn by chance, accept
 RIDES = 8_352  # of a batch; each client has equally many turns
 CONTROL_RIDES = 2_000
 ACCEPTS, QUICK_ACCEPTS = 1_000_000, 45_000
-ACCEPT = ("dispatch/sql/offer_to_answer", "dispatch/sql/lock_ride", "dispatch/sql/lock_driver", "dispatch/sql/accept")
+ACCEPT = ("dispatch/sql/offer_to_answer", "bookings/sql/lock_ride", "dispatch/sql/lock_driver", "dispatch/sql/accept")
 CONTESTED_ACCEPT = (*ACCEPT[1:], "dispatch/sql/offer_state")  # after the first one's look at the offer
 LATE_ACCEPT = ACCEPT[:1]
 
