@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from config.database import Connection
 from config.logs import logging_config
 from mobility.conf import ConfigurationMistake, read_knobs
 
@@ -234,6 +235,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 # config/asgi.py asks for the pool. A management command is one connection and needs none.
 if env.bool("DB_POOL", default=False):
     DATABASES["default"]["OPTIONS"]["pool"] = {
+        "connection_class": Connection,
         "min_size": env.int("DB_POOL_MIN", 4),
         "max_size": env.int("DB_POOL_MAX", 16),
         "timeout": env.float("DB_POOL_TIMEOUT_S", 5.0),

@@ -61,6 +61,13 @@ class WebSocket(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 
+    def keepalive_timeout(self) -> None:
+        """No pong came. While we do not read, because a command is being worked on, none can: wait on, then."""
+        if self.read_paused and self.ping_timeout is not None:
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Over. What `websockets` keeps of a connection holds itself in memory: its parser, and an error's traceback.
 

@@ -55,19 +55,12 @@ def accept_offer(driver_id: int, ref: RideRef) -> int:
     if offer.status in CLOSED:
         # For good: who comes late is answered without waiting for the ride's row.
         raise Refusal(_why_closed(offer), booking_id=offer.booking_id, ride_id=offer.ride_id)
-    came_to = take_ride(driver_id, offer)
-    if isinstance(came_to, Refusal):
-        raise came_to
-    return came_to
+    return take_ride(driver_id, offer)
 
 
 @state_change
-def take_ride(driver_id: int, offer: Any) -> int | Refusal:
-    """Accept an offer that was open or accepted when it was looked up; part of `accept_offer`.
-
-    A refusal is returned: nothing was changed, and at a rollback the driver would throw away the connection's prepared
-    statements with all their plans. Four of the five who are asked may lose.
-    """
+def take_ride(driver_id: int, offer: Any) -> int:
+    """Accept an offer that was open or accepted when it was looked up; part of `accept_offer`."""
     ride = bookings.locked(offer.booking_id)
     driver = rows("dispatch/sql/lock_driver", {"driver_id": driver_id})[0]
     told = rows(
@@ -93,15 +86,15 @@ class _Assigned:
         self.seq, self.occurred_at, self.driver_id = row.seq, row.occurred_at, driver_id
 
 
-def _answer_again(offer_id: int, ride: Any, driver_id: int, driver_status: str) -> int | Refusal:
-    """The ride again for a driver who has it; else why the accept is not valid. Nothing was changed."""
+def _answer_again(offer_id: int, ride: Any, driver_id: int, driver_status: str) -> int:
+    """The ride again for a driver who has it; else the refusal that says why the accept is not valid."""
     if _holds(driver_id, ride):
         return int(ride.id)
     offer = rows("dispatch/sql/offer_state", {"offer_id": offer_id})[0]
     code = _why_closed(offer)
     if offer.status == OfferStatus.PENDING and not offer.is_over:
         code = "driver_has_ride" if driver_status == DriverStatus.BUSY else "driver_not_available"
-    return Refusal(code, booking_id=ride.id, ride_id=ride.ride_id)
+    raise Refusal(code, booking_id=ride.id, ride_id=ride.ride_id)
 
 
 def _holds(driver_id: int, ride: Any) -> bool:

@@ -11,8 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -21,6 +24,9 @@ from mobility.conf import knobs
 P = ParamSpec("P")
 R = TypeVar("R")
 KEEP_IDLE_S, KEEP_S = 1.0, 60.0
+# Whether this task works for a client that has shown itself to be broken or hostile: see `in_database`.
+waits_its_turn: ContextVar[bool] = ContextVar("waits_its_turn", default=False)
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 @cache
@@ -29,9 +35,23 @@ def _workers() -> ThreadPoolExecutor:
 
 
 async def in_database(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run `work` on a worker thread and give its result; what it raises is raised here."""
-    context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_workers(), context.run, _run, work, args, kwargs)
+    """Run `work` on a worker thread and give its result; what it raises is raised here.
+
+    All clients that have sent nonsense lately (`waits_its_turn`) share one worker, one after another, so that however
+    many they are the other workers are there for everybody else, and so is most of Python's lock, which four busy
+    threads would keep from the event loop.
+    """
+    loop = asyncio.get_running_loop()
+    async with _turn(loop) if waits_its_turn.get() else nullcontext():
+        context = contextvars.copy_context()
+        return await loop.run_in_executor(_workers(), context.run, _run, work, args, kwargs)
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
+    found = _turns.get(loop)
+    if found is None:
+        found = _turns[loop] = asyncio.Lock()
+    return found
 
 
 class _Kept(threading.local):

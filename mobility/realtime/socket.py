@@ -7,6 +7,7 @@ nothing that goes wrong while answering, ends the socket with a traceback: every
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
@@ -22,7 +23,7 @@ from mobility.delivery import groups, hub
 from mobility.errors import Refusal, refusal_for
 from mobility.people.credentials import Principal, holds, still_valid
 from mobility.realtime import auth, frames
-from mobility.realtime.database import in_database
+from mobility.realtime.database import in_database, waits_its_turn
 from mobility.realtime.limits import RecentCount, TokenBucket
 from mobility.realtime.once import answering
 from mobility.realtime.protocol import Misunderstood
@@ -34,6 +35,8 @@ R = TypeVar("R")
 CLOSE_BAD, CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_UNKNOWN = 4400, 4401, 4403, 4404
 CLOSE_NOT_READING, CLOSE_REPLACED, CLOSE_TOO_FAST = 4408, 4409, 4429
 BAD_FRAMES, BAD_FRAMES_WINDOW_S = 30, 10.0
+# How long a client's commands come after everybody else's once it has said what can't be understood, or too much.
+MISTRUSTED_S = 60.0
 CLOSE_FAULT, CLOSE_FULL = 1011, 1013
 _CLOSE_CODES = {
     "unauthenticated": CLOSE_UNAUTHENTICATED,
@@ -74,6 +77,7 @@ class Socket(AsyncConsumer):
         self._budget = TokenBucket(knobs().frames_per_s, knobs().frames_burst)
         self._dropped = 0
         self._bad = RecentCount(BAD_FRAMES_WINDOW_S)
+        self._mistrusted_until = 0.0
         await receive()  # websocket.connect
         Socket.open_now += 1
         try:
@@ -152,6 +156,7 @@ class Socket(AsyncConsumer):
     async def _answer_hint(self, message: hub.Message) -> None:
         # This task began in the context of whoever made the change, perhaps by a command with an id.
         answering.set(None)
+        waits_its_turn.set(self._is_mistrusted())
         with suppress(Closed):
             await self._guarded(self._hinted, message)
 
@@ -167,6 +172,7 @@ class Socket(AsyncConsumer):
 
     async def _frame(self, message: dict[str, Any]) -> None:
         answering.set(None)
+        waits_its_turn.set(self._is_mistrusted())
         text = message.get("text")
         budget = self.budget_of(text)
         if not budget.take():
@@ -178,7 +184,14 @@ class Socket(AsyncConsumer):
             raise Misunderstood("binary_frame")
         await self.frame(text)
 
+    def _is_mistrusted(self) -> bool:
+        return time.monotonic() < self._mistrusted_until
+
+    def _mistrust(self) -> None:
+        self._mistrusted_until = time.monotonic() + MISTRUSTED_S
+
     async def _too_fast(self) -> None:
+        self._mistrust()
         self._dropped += 1
         if self._dropped > knobs().frames_burst:
             await self.close(CLOSE_TOO_FAST)
@@ -190,6 +203,7 @@ class Socket(AsyncConsumer):
         try:
             await step(*args)
         except Misunderstood as fault:
+            self._mistrust()
             await self._tell_error(fault)
             if self._bad.add() > BAD_FRAMES:
                 await self.close(CLOSE_BAD)

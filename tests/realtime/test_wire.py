@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+import websockets
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -121,6 +122,35 @@ async def http_port(monkeypatch):
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(lambda: wire.Http(config, ServerState(), {}, loop), "127.0.0.1", 0)
     yield listening.sockets[0].getsockname()[1]
+    listening.close()
+
+
+async def test_a_client_whose_command_takes_long_is_not_taken_for_dead():
+    """While a command is worked on nothing is read, so no pong is heard: that says nothing about the client."""
+
+    async def slow(_scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await asyncio.sleep(0.5)
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    config = Config(slow, lifespan="off", log_config=None, http=wire.Http, ws=wire.WebSocket, ws_ping_interval=0.1,
+                    ws_ping_timeout=0.1)  # fmt: skip
+    config.load()
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: wire.Http(config, ServerState(), {}, loop), "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with asyncio.timeout(10), websockets.connect(f"ws://127.0.0.1:{port}/") as client:
+        for text in ("first", "second", "third"):
+            await client.send(text)
+        assert [await client.recv() for _ in range(3)] == ["first", "second", "third"]
+        await asyncio.sleep(0.3)  # it is read again, and its pongs are heard
+        await client.send("fourth")
+        assert await client.recv() == "fourth"
+    reader, writer, _ = await shaken(port)
+    assert await closing_code(reader) == 1011  # whoever does not answer a ping is gone
+    writer.close()
     listening.close()
 
 
