@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
@@ -20,13 +19,15 @@ from weakref import WeakKeyDictionary
 from django.db import InterfaceError, OperationalError, connection
 
 from mobility.conf import knobs
+from mobility.realtime.limits import LastInLine
 
 P = ParamSpec("P")
 R = TypeVar("R")
 KEEP_IDLE_S, KEEP_S = 1.0, 60.0
 # Whether this task works for a client that has shown itself to be broken or hostile: see `in_database`.
-waits_its_turn: ContextVar[bool] = ContextVar("waits_its_turn", default=False)
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+comes_last: ContextVar[bool] = ContextVar("comes_last", default=False)
+PATIENCE_S = 0.05
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, LastInLine] = WeakKeyDictionary()
 
 
 @cache
@@ -37,20 +38,27 @@ def _workers() -> ThreadPoolExecutor:
 async def in_database(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run `work` on a worker thread and give its result; what it raises is raised here.
 
-    All clients that have sent nonsense lately (`waits_its_turn`) share one worker, one after another, so that however
-    many they are the other workers are there for everybody else, and so is most of Python's lock, which four busy
-    threads would keep from the event loop.
+    Clients that have sent nonsense lately (`comes_last`) are served one after another, while nobody else is: however
+    many they are, the workers are there for everybody else, and so is Python's lock, which busy workers keep from each
+    other and from the event loop. After 0.05 s they are served beside the others.
     """
+    if not comes_last.get():
+        with _line().at_once():
+            return await _on_a_worker(work, args, kwargs)
+    async with _line().last():
+        return await _on_a_worker(work, args, kwargs)
+
+
+async def _on_a_worker(work: Callable[P, R], args: Any, kwargs: Any) -> R:
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(_workers(), context.run, _run, work, args, kwargs)
+
+
+def _line() -> LastInLine:
     loop = asyncio.get_running_loop()
-    async with _turn(loop) if waits_its_turn.get() else nullcontext():
-        context = contextvars.copy_context()
-        return await loop.run_in_executor(_workers(), context.run, _run, work, args, kwargs)
-
-
-def _turn(loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
-    found = _turns.get(loop)
+    found = _lines.get(loop)
     if found is None:
-        found = _turns[loop] = asyncio.Lock()
+        found = _lines[loop] = LastInLine(PATIENCE_S)
     return found
 
 

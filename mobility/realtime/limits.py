@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from weakref import WeakValueDictionary
 
 
@@ -49,6 +49,41 @@ class RecentCount:
         while self._times[0] <= now - self._window_s:
             self._times.popleft()
         return len(self._times)
+
+
+class LastInLine:
+    """Work that goes at once, any number of it, and work that comes last: one at a time, and begun while no other is
+    under way, or when it has waited `patience_s` for that. So it takes nothing from the others that they could use, and
+    goes on all the same.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._turn = asyncio.Lock()
+        self._under_way = 0
+        self._none_under_way = asyncio.Event()
+        self._none_under_way.set()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Not waiting for anything."""
+        self._under_way += 1
+        self._none_under_way.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._none_under_way.set()
+
+    @asynccontextmanager
+    async def last(self) -> AsyncIterator[None]:
+        """After everybody else."""
+        async with self._turn:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_s):
+                    await self._none_under_way.wait()
+            yield
 
 
 class TakingTurns:

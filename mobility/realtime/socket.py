@@ -23,7 +23,7 @@ from mobility.delivery import groups, hub
 from mobility.errors import Refusal, refusal_for
 from mobility.people.credentials import Principal, holds, still_valid
 from mobility.realtime import auth, frames
-from mobility.realtime.database import in_database, waits_its_turn
+from mobility.realtime.database import comes_last, in_database
 from mobility.realtime.limits import RecentCount, TokenBucket
 from mobility.realtime.once import answering
 from mobility.realtime.protocol import Misunderstood
@@ -156,7 +156,7 @@ class Socket(AsyncConsumer):
     async def _answer_hint(self, message: hub.Message) -> None:
         # This task began in the context of whoever made the change, perhaps by a command with an id.
         answering.set(None)
-        waits_its_turn.set(self._is_mistrusted())
+        comes_last.set(self._is_mistrusted())
         with suppress(Closed):
             await self._guarded(self._hinted, message)
 
@@ -172,7 +172,7 @@ class Socket(AsyncConsumer):
 
     async def _frame(self, message: dict[str, Any]) -> None:
         answering.set(None)
-        waits_its_turn.set(self._is_mistrusted())
+        comes_last.set(self._is_mistrusted())
         text = message.get("text")
         budget = self.budget_of(text)
         if not budget.take():

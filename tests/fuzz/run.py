@@ -1,12 +1,14 @@
 """One run against a server: open, warm up, a control load, the shots, the control load again.
 
 What a neighbour may be cost is judged against the control: the same number of valid pings a second over the same
-sockets, sent in the same volleys by the same process. Without it the verdict would say nothing: on two cores any load
-generator takes CPU from server and neighbour, so a load of pure pings alone multiplies a p99, and what is asked here is
-only whether hostile frames cost the neighbour more than harmless ones.
+sockets, sent in the same volleys by the same process, which makes as many shots meanwhile and throws them away. Without
+it the verdict would say nothing: on two cores any load generator takes CPU from server and neighbour, so a load of pure
+pings alone multiplies a p99, and what is asked here is only whether hostile frames cost the neighbour more than
+harmless ones. Whoever attacks makes them on a machine of their own.
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -145,9 +147,11 @@ class _Load:
     async def pings(self, seconds: float, per_s: float) -> None:
         """The control: volleys of valid pings."""
         stop = time.monotonic() + seconds
+        unused = itertools.count(self._plan.frames)
 
         async def client(mine: Client) -> None:
             while time.monotonic() < stop:
+                self._volley(unused)
                 await self._turn(VOLLEY)
                 await mine.ping(VOLLEY)
 
@@ -165,9 +169,18 @@ class _Load:
         self._every_s, self._next = 1 / per_s if per_s else 0.0, time.monotonic()
         watching = asyncio.ensure_future(self._watch())
         try:
-            await asyncio.gather(*(what(role, c) for role, clients in self._clients.items() for c in clients))
+            await asyncio.gather(*(what(role, client) for role, client in self._mixed()))
         finally:
             watching.cancel()
+
+    def _mixed(self) -> list[tuple[str, Client]]:
+        """All clients, drivers evenly among passengers: else each second has either the ones or the others."""
+        placed = [
+            (place / len(clients), role, client)
+            for role, clients in self._clients.items()
+            for place, client in enumerate(clients)
+        ]
+        return [(role, client) for _, role, client in sorted(placed, key=lambda one: one[:2])]
 
     def _volley(self, numbers: Iterator[int]) -> list[tuple[int, Any]]:
         if len(self._tally.violations) >= TOO_MANY:

@@ -9,7 +9,7 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 
 from mobility.realtime import passenger, socket
-from mobility.realtime.database import waits_its_turn
+from mobility.realtime.database import comes_last
 from mobility.routing import websocket
 from tests.dispatch.test_contention import wait_until_blocked
 from tests.realtime.sync import in_thread
@@ -45,7 +45,7 @@ async def test_however_many_send_nonsense_everybody_else_is_served_meanwhile(ser
 async def test_trust_comes_back_with_time(monkeypatch):
     """In process, with the real consumer."""
     seen = []
-    monkeypatch.setattr(passenger.PassengerSocket, "_cancel_now", lambda *_: seen.append(waits_its_turn.get()) or 1 / 0)
+    monkeypatch.setattr(passenger.PassengerSocket, "_cancel_now", lambda *_: seen.append(comes_last.get()) or 1 / 0)
     scope = {
         "type": "websocket", "path": "/ws/ride/trust/", "headers": [], "query_string": b"", "subprotocols": [],
         "client": ["127.0.0.1", 1],

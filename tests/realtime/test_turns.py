@@ -1,10 +1,11 @@
 """Who goes first where many want the same."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from mobility.realtime.limits import TakingTurns
+from mobility.realtime.limits import LastInLine, TakingTurns
 
 
 async def test_the_same_key_goes_one_at_a_time_in_order_and_others_do_not_wait():
@@ -21,6 +22,44 @@ async def test_the_same_key_goes_one_at_a_time_in_order_and_others_do_not_wait()
     assert [said for said in story if not said.startswith("dee")] == [
         "ann in", "ann out", "ben in", "ben out", "cy in", "cy out",
     ]  # fmt: skip
+
+
+async def test_what_comes_last_goes_one_at_a_time_while_nothing_else_is_under_way():
+    line, story = LastInLine(patience_s=10), []
+
+    async def last(name):
+        async with line.last():
+            story.append(f"{name} in")
+            await asyncio.sleep(0.01)
+            story.append(f"{name} out")
+
+    with line.at_once():
+        with line.at_once():
+            waiting = [asyncio.ensure_future(last(name)) for name in ("ann", "ben")]
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+        assert story == []  # one is still under way
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+    assert story == ["ann in", "ann out", "ben in", "ben out"]
+
+
+async def test_what_comes_last_goes_on_all_the_same():
+    line = LastInLine(patience_s=0.05)
+    async with asyncio.timeout(5):
+        with line.at_once():
+            for _ in range(3):
+                async with line.last():
+                    pass
+        with suppress(ZeroDivisionError), line.at_once():
+            raise ZeroDivisionError
+        waiting = asyncio.ensure_future(line.last().__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        began = asyncio.get_running_loop().time()
+        async with line.last():  # neither a fault nor whoever gave up stands in the way
+            assert asyncio.get_running_loop().time() - began < 0.05
 
 
 async def test_patience_ends_and_a_fault_gives_the_turn_on():
