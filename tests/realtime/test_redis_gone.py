@@ -5,7 +5,9 @@ import shutil
 import signal
 import subprocess
 import time
+from typing import Any
 
+import httpx
 import pytest
 from knox.models import AuthToken
 
@@ -105,26 +107,50 @@ async def _hints_arrive_again(passenger, app, request) -> None:
     await passenger.until("ride_completed", deadline - time.monotonic())
 
 
-async def test_logging_out_closes_sockets_on_every_server(two, make_user):
+async def _log_out(server, user, token: str) -> None:
+    async with httpx.AsyncClient(base_url=server.http) as http:
+        told = await http.post("/api/v1/auth/logout/", headers={"Authorization": f"Token {token}"})
+    assert told.status_code == 204
+
+
+def _by_an_operator(page: str, **form: str) -> Any:
+    """Something that an operator does with a person's account in the admin of a server."""
+
+    async def do(server, user, token: str) -> None:
+        login, page_of = "/admin/login/", page.format(pk=user.pk)
+        async with httpx.AsyncClient(base_url=server.http, headers={"Referer": server.http}) as http:
+            for path, sent in (
+                (login, {"username": "boss", "password": "password123"}),
+                (page_of, {name: value.format(pk=user.pk) for name, value in form.items()}),
+            ):
+                await http.get(path)
+                told = await http.post(path, data=sent | {"csrfmiddlewaretoken": http.cookies["csrftoken"]})
+                assert told.status_code == 302, told.text  # else the form is shown again
+
+    return do
+
+
+ENDS = {
+    "logout": _log_out,
+    "suspension": _by_an_operator("/admin/mobility/user/", action="suspend", _selected_action="{pk}"),
+    "a new password": _by_an_operator(
+        "/admin/mobility/user/{pk}/password/", password1="correct horse", password2="correct horse",
+        usable_password="true",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_what_ends_a_login_closes_its_sockets_on_every_server(two, make_user, how):
     """By the hint: the servers' own look at credentials comes much later here."""
-    user = await in_thread(make_user)
+    await in_thread(lambda: make_user(username="boss", password="password123", is_staff=True, is_superuser=True))
+    user = await in_thread(lambda: make_user(password="password123"))
     token = (await in_thread(AuthToken.objects.create, user))[1]
     options = {"additional_headers": {"Authorization": f"Token {token}"}}
     one, other = two
     async with one.ride("a", **options) as here, other.ride("b", **options) as there:
-        status = await in_thread(_logout, one.http, token)
-        assert status == 204
+        await ENDS[how](one, user, token)
         began = time.monotonic()
         for client in (here, there):
             assert await client.close_code(5) == 4401
         assert time.monotonic() - began < 2
-
-
-def _logout(http: str, token: str) -> int:
-    import urllib.request
-
-    request = urllib.request.Request(
-        f"{http}/api/v1/auth/logout/", method="POST", headers={"Authorization": f"Token {token}"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return response.status
