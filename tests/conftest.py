@@ -21,7 +21,7 @@ from mobility.models import Driver, DriverLocation, User
 from tests.emptying import empty, superuser
 from tests.engines import mortal_osrm, osrm, valhalla  # noqa: F401 (fixtures)
 from tests.environment import libpq, on_database
-from tests.server import Server, serving
+from tests.server import Server, serving, stop
 
 _numbers = itertools.count(1)
 IN_TRANSACTION = (
@@ -72,7 +72,7 @@ def _stand_still(server: Server, admin_url: str) -> None:
     """Stop the process where it is in no transaction: else it would keep its locks, and the test would meet them."""
     admin = superuser(admin_url)
     for _ in range(500):
-        server.process.send_signal(signal.SIGSTOP)
+        stop(server.process.pid)
         time.sleep(0.002)  # what it has sent has arrived
         if admin.execute(IN_TRANSACTION).fetchone() == (False,):
             return

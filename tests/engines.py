@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from geo.coordinates import LatLon
-from tests.server import ROOT, free_port
+from tests.server import ROOT, free_port, stop
 
 PINS = ROOT / "docker" / "engines.txt"
 HOME = ROOT / "var" / "engines"
@@ -191,7 +191,7 @@ class EngineProcess:
     def hung(self) -> Iterator[None]:
         """It accepts connections and says nothing, until the end of the block."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
+        stop(self.process.pid)
         try:
             yield
         finally:

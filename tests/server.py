@@ -34,6 +34,18 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
+def stop(process_id: int) -> None:
+    """SIGSTOP, and wait until every thread of the process stands still: some go on for a moment."""
+    os.kill(process_id, signal.SIGSTOP)
+    for _ in range(5_000):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread has ended
+            stats = [path.read_text() for path in Path(f"/proc/{process_id}/task").glob("*/stat")]
+            if {stat.rpartition(")")[2].split()[0] for stat in stats} <= set("TtZX"):
+                return
+        time.sleep(0.001)
+    raise AssertionError("the process does not stop")
+
+
 class Server:
     """A running server process: where it is, what it printed."""
 

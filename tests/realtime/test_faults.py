@@ -21,7 +21,7 @@ from mobility.delivery import groups
 from mobility.dispatch.driving import arrive_at_pickup
 from mobility.dispatch.services import cancel_ride
 from tests.realtime.sync import in_thread
-from tests.server import EXAMPLE, free_port, serving
+from tests.server import EXAMPLE, free_port, serving, stop
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -66,7 +66,7 @@ async def test_f2_what_the_layer_loses_is_read_from_the_log(layered, make_driver
     async with layered.ride("stalled") as client:
         await client.send(EXAMPLE)
         booking_id = (await client.until("driver_assigned"))["booking_id"]
-        os.kill(layered.process.pid, signal.SIGSTOP)
+        stop(layered.process.pid)
         try:
             # Made by another process, without a hint: as if the layer had lost all of them.
             await in_thread(arrive_at_pickup, booking_id, SYSTEM)

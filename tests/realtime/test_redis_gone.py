@@ -13,7 +13,7 @@ from knox.models import AuthToken
 
 from tests.realtime.sync import in_thread
 from tests.realtime.test_driver import Fleet, about
-from tests.server import EXAMPLE, free_port, serving
+from tests.server import EXAMPLE, free_port, serving, stop
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -47,7 +47,7 @@ class Redis:
         self._process.wait()
 
     def freeze(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+        stop(self._process.pid)
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
