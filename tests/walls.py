@@ -633,10 +633,15 @@ RULES = {
     "mobility_inbox_counter": {"inbox_seq_is_gapless": _INBOX_JUMPED},
     "mobility_inbox_guard": {"inbox_append_only": _INBOX_APPENDED, "inbox_seq_is_gapless": _INBOX_SKIPPED},
     "mobility_end_long_statements": {
-        "statements_have_a_second": _in("analytics/test_long_statements", "test_a_statement_has_a_second_at_least")
+        "statements_have_a_second": _in(
+            "analytics/test_long_statements",
+            *(f"test_a_statement_has_a_second_at_least[{longest}]" for longest in ("0", "-1", "0.9", "NULL")),
+        )
     },
     "mobility_keep_surrogate_secrets": {
-        "surrogate_months_are_sane": _surrogates("test_the_secret_of_this_month_is_never_thrown_away")
+        "surrogate_months_are_sane": _surrogates(
+            *(f"test_the_secret_of_this_month_is_never_thrown_away[{keep}]" for keep in (0, -1, 1201))
+        )
     },
     "mobility_location_follows_driver": {"location_follows_driver": _FOLLOWS},
     "mobility_location_order": {"location_newest_wins": (*_OLDER, *_MOVED_POSITION)},
