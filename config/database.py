@@ -8,7 +8,7 @@ class Connection(psycopg.Connection):
     """Keeps its prepared statements when a transaction is taken back in which nothing failed: a refused command.
 
     psycopg throws them all away at every rollback, for the sake of programs that make and drop tables in transactions.
-    Here whoever is refused would cost the next one on this connection up to forty statements that are planned again.
+    Here whoever is refused would cost those who come next on this connection the plans of all statements on it.
     PostgreSQL itself keeps them, whatever becomes of the transaction. Where a statement failed they still go: it may be
     one whose table was changed meanwhile.
     """

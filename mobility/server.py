@@ -26,7 +26,7 @@ from mobility.locations.freshness import sweep_silent
 from mobility.locations.partitions import keep_partitions
 from mobility.places.backend import geocoder_is_set
 from mobility.places.lookup import forget_old_answers
-from mobility.realtime.database import in_database
+from mobility.realtime.database import comes_last, in_database
 from mobility.realtime.watch import catch_up, keep_presence, recheck_credentials, tell_driver_positions
 from mobility.trips.services import make_due_trips
 
@@ -111,6 +111,7 @@ def _in_background(work: Callable[..., Any], *args: Any) -> None:
 
 
 async def _logged(work: Callable[..., Any], *args: Any) -> None:
+    comes_last.set(False)  # it is for others, whoever caused it: a freed driver for a ride that waits
     try:
         await in_database(work, *args)
     except Exception as error:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
+from mobility import server as serving
 from mobility.realtime import passenger, socket
 from mobility.realtime.database import comes_last
 from mobility.routing import websocket
@@ -40,6 +41,16 @@ async def test_however_many_send_nonsense_everybody_else_is_served_meanwhile(ser
             assert blocker.execute(BEHIND).fetchone()[0] == 1
             blocker.rollback()
         assert [(await answer)["type"] for answer in answers] == ["ride_cancelled"] * MANY
+
+
+async def test_what_a_command_causes_for_others_does_not_come_last():
+    """A mistrusted driver who becomes free is asked for an honest passenger's ride at once."""
+    loop = asyncio.get_running_loop()
+    seen = loop.create_future()
+    comes_last.set(True)
+    serving._in_background(lambda: loop.call_soon_threadsafe(seen.set_result, comes_last.get()))
+    async with asyncio.timeout(10):
+        assert await seen is False
 
 
 async def test_trust_comes_back_with_time(monkeypatch):
