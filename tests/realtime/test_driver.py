@@ -16,7 +16,7 @@ from knox.models import AuthToken
 
 from mobility.bookings.services import Actor
 from mobility.bookings.states import ActorRole
-from mobility.dispatch.services import assign_driver, cancel_ride, find_driver
+from mobility.dispatch.services import assign_driver
 from mobility.models import Booking, Driver, DriverLocation, Offer, Position, Presence, RideEvent
 from mobility.people.credentials import Principal, issue_ticket
 from tests.realtime.sync import in_thread
@@ -767,19 +767,6 @@ async def test_the_inbox_is_numbered_and_resumed(server, fleet):
         ]  # fmt: skip
         await app.quiet()
         assert (await app.ask({"type": "resume", "last_inbox_seq": 99}))["type"] == "driver_state"
-
-
-async def test_the_state_after_go_online_does_not_run_ahead_of_the_inbox_that_follows(server, fleet, ride_request):
-    driver = await fleet.driver()
-    async with fleet.socket(server, driver) as app:
-        # By another process, so without a hint: this socket has not been told yet when it is answered.
-        booking_id = (await in_thread(find_driver, None, "elsewhere", ride_request())).booking_id
-        await in_thread(cancel_ride, booking_id, Actor(None, ActorRole.OPERATOR), "test")
-        await app.send({"type": "go_online"})
-        told = [await app.receive() for _ in range(3)]
-        assert [frame["type"] for frame in told] == ["driver_state", "ride_request_over", "ride_request_closed"]
-        assert [frame["inbox_seq"] for frame in told] == [0, 1, 2]
-        assert told[0]["request"] is None  # the state itself is the present one
 
 
 async def test_a_former_driver_learns_no_more_about_the_passenger(server, fleet):

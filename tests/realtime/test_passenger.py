@@ -10,7 +10,7 @@ from mobility.bookings.services import SYSTEM
 from mobility.dispatch.driving import complete_ride, start_ride
 from mobility.models import Driver
 from tests.realtime.sync import in_thread
-from tests.server import EXAMPLE, serving
+from tests.server import EXAMPLE
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -152,8 +152,9 @@ async def test_cancelling_a_ride_that_has_begun_is_refused_with_the_reason(serve
         await client.send(EXAMPLE)
         booking_id = (await client.until("driver_assigned"))["booking_id"]
         await in_thread(start_ride, booking_id, SYSTEM)
-        told = await client.ask({"type": "cancel_ride"})
-        assert (told["type"], told["code"], told["status"]) == ("error", "ride_in_progress", "in_progress")
+        await client.send({"type": "cancel_ride"})
+        told = await client.until("error")  # the server may have told of the start by then
+        assert (told["code"], told["status"]) == ("ride_in_progress", "in_progress")
     assert (await in_thread(Booking.objects.get)).status == "in_progress"
 
 
@@ -163,7 +164,8 @@ async def test_cancelling_a_completed_ride_is_refused(server, john):
         booking_id = (await client.until("driver_assigned"))["booking_id"]
         await in_thread(start_ride, booking_id, SYSTEM)
         await in_thread(complete_ride, booking_id, SYSTEM)
-        assert (await client.ask({"type": "cancel_ride"}))["code"] == "ride_over"
+        await client.send({"type": "cancel_ride"})
+        assert (await client.until("error"))["code"] == "ride_over"
 
 
 async def test_every_socket_of_a_ride_hears_of_a_move(server, john):
@@ -200,21 +202,3 @@ async def test_a_former_passenger_learns_no_more_about_the_driver(server, john):
     assert (state.name, state.phone, state.latitude, state.longitude) == ("John Doe", None, None, None)
     assigned = (await in_thread(queries.events_after, booking_id, 1))[0]
     assert (assigned.event, assigned.phone, assigned.latitude) == ("driver_assigned", None, None)
-
-
-async def test_a_repeat_tells_moves_that_were_missed_first(tmp_path, john):
-    """Moves made where no hint can come from, and before the server compares by itself."""
-    with serving(tmp_path, CARECONNECT_CATCH_UP_S="3600") as deaf:
-        async with deaf.ride("missed") as client:
-            await client.send(EXAMPLE)
-            booking_id = (await client.until("driver_assigned"))["booking_id"]
-            await in_thread(start_ride, booking_id, SYSTEM)
-            first = await client.ask(EXAMPLE)
-            again = await client.receive()
-            assert (first["type"], first["seq"]) == ("ride_started", 3)
-            assert (again["type"], again["seq"]) == ("driver_assigned", 3)
-            await in_thread(complete_ride, booking_id, SYSTEM)
-            # The guest's ride id is free again: a new ride, and nothing of the old one after it.
-            assert (await client.ask(EXAMPLE))["booking_id"] > booking_id
-            assert (await client.until("driver_assigned"))["booking_id"] > booking_id
-            await client.quiet()

@@ -3,9 +3,10 @@
 import pytest
 from knox.models import AuthToken
 
-from mobility.bookings.services import SYSTEM
-from mobility.dispatch.driving import arrive_at_pickup
-from mobility.dispatch.services import find_driver
+from mobility.bookings.services import SYSTEM, Actor
+from mobility.bookings.states import ActorRole
+from mobility.dispatch.driving import arrive_at_pickup, complete_ride, start_ride
+from mobility.dispatch.services import cancel_ride, find_driver
 from tests.realtime.sync import in_thread
 from tests.realtime.test_driver import Fleet, about
 from tests.server import EXAMPLE, serving
@@ -127,6 +128,36 @@ async def test_a_ping_finds_a_ride_that_began_elsewhere(deaf, ride_request):
         await client.quiet()
         assert "seq" not in await client.ask({"type": "ping", "seq": 0})
         assert await moves(client, 2) == [("searching", 1), ("no_drivers", 2)]
+
+
+async def test_a_repeat_tells_moves_that_were_missed_first(deaf, fleet):
+    await fleet.driver(auto_accept=True)
+    async with deaf.ride("missed") as client:
+        await client.send(EXAMPLE)
+        booking_id = (await client.until("driver_assigned"))["booking_id"]
+        await in_thread(start_ride, booking_id, SYSTEM)
+        first = await client.ask(EXAMPLE)
+        again = await client.receive()
+        assert (first["type"], first["seq"]) == ("ride_started", 3)
+        assert (again["type"], again["seq"]) == ("driver_assigned", 3)
+        await in_thread(complete_ride, booking_id, SYSTEM)
+        # The guest's ride id is free again: a new ride, and nothing of the old one after it.
+        assert (await client.ask(EXAMPLE))["booking_id"] > booking_id
+        assert (await client.until("driver_assigned"))["booking_id"] > booking_id
+        await client.quiet()
+
+
+async def test_the_state_after_go_online_does_not_run_ahead_of_the_inbox_that_follows(deaf, fleet, ride_request):
+    driver = await fleet.driver()
+    async with fleet.socket(deaf, driver) as app:
+        # By another process, so without a hint: this socket has not been told yet when it is answered.
+        booking_id = (await in_thread(find_driver, None, "elsewhere", ride_request())).booking_id
+        await in_thread(cancel_ride, booking_id, Actor(None, ActorRole.OPERATOR), "test")
+        await app.send({"type": "go_online"})
+        told = [await app.receive() for _ in range(3)]
+        assert [frame["type"] for frame in told] == ["driver_state", "ride_request_over", "ride_request_closed"]
+        assert [frame["inbox_seq"] for frame in told] == [0, 1, 2]
+        assert told[0]["request"] is None  # the state itself is the present one
 
 
 async def test_the_server_compares_for_apps_that_never_say_what_they_know(tmp_path, fleet, ride_request):
