@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection, connections
 from django.db.models.functions import Now
 
@@ -28,6 +29,11 @@ IN_TRANSACTION = (
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     " AND backend_type = 'client backend' AND xact_start IS NOT NULL)"
 )
+
+
+def pytest_configure() -> None:
+    """A test's client would read every static file's head when it is made; so it looks for a file when asked for it."""
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """The sweep: whatever is due happens, once, whoever sweeps and however late."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -414,7 +415,7 @@ def test_the_command_sweeps_once(make_asked, search, admin_url, capsys):
     call_command("dispatcher", "--once")
     told = capsys.readouterr().out
     assert "1 rides were due" in told
-    assert "1 hours of demand counted" in told
+    assert re.search(r"\b[12] hours of demand counted", told)  # two, if a full hour was in the 91 seconds
     assert booking().status == Status.UNFULFILLED
 
 
