@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection
 from django.db.models.functions import Now
 
 from geo.coordinates import lat_lon, point
@@ -23,6 +23,7 @@ from tests.emptying import empty, superuser
 from tests.engines import mortal_osrm, osrm, valhalla  # noqa: F401 (fixtures)
 from tests.environment import libpq, on_database
 from tests.server import Server, serving, stop
+from tests.warm import at_rest, usable
 
 _numbers = itertools.count(1)
 IN_TRANSACTION = (
@@ -32,7 +33,8 @@ IN_TRANSACTION = (
 
 
 def pytest_configure() -> None:
-    """A test's client would read every static file's head when it is made; so it looks for a file when asked for it."""
+    """What makes thousands of small tests fast."""
+    # A test's client would read every static file's head when it is made: it looks for a file when asked for one.
     settings.WHITENOISE_AUTOREFRESH = True
 
 
@@ -95,9 +97,10 @@ def committing(blocker: Any, admin_url: str, resting: list[Server]) -> Iterator[
             with _at_rest(resting, admin_url):
                 if resting:
                     empty(admin_url)  # of what their sweeps have written since the last test
+                usable()
                 yield
         finally:
-            connections.close_all()
+            at_rest()
             empty(admin_url)
 
 
