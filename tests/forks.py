@@ -15,9 +15,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 # Of other people, without threads and without a look at Django's settings on import.
@@ -98,8 +99,20 @@ def serve(environment: dict[str, str], out: IO[bytes]) -> Fork:
     command = subprocess.run(
         [ROOT / "bin" / "serve"], env=environment | {"PYTHON": "echo"}, capture_output=True, text=True, check=True
     )
+    return _fork(shlex.split(command.stdout), environment, out)
+
+
+def manage(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`manage.py` with these arguments in this environment, to its end; what it says is all in `stdout`."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        status = _fork(["-m", "manage", *arguments], environment, out).wait(60)
+        out.seek(0)
+        return subprocess.CompletedProcess(arguments, status, out.read())
+
+
+def _fork(command: list[str], environment: dict[str, str], out: IO[Any]) -> Fork:
     parent = _parent(os.getpid())
-    return Fork(parent, parent.ask({"run": shlex.split(command.stdout), "in": environment}, out.fileno()))
+    return Fork(parent, parent.ask({"run": command, "in": environment}, out.fileno()))
 
 
 # --- the process that forks --------------------------------------------------------------------------------------

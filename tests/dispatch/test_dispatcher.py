@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -32,10 +30,10 @@ from mobility.models import (
     RideEvent,
     SearchRound,
 )
+from tests import forks
 from tests.dispatch.clock import let_pass
 from tests.dispatch.test_contention import at_once
 from tests.positions import tell
-from tests.server import ROOT
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 NORTH_PER_M = 1 / 110_600
@@ -425,11 +423,9 @@ def test_the_command_needs_redis():
 
 
 def test_a_server_without_dispatcher_and_redis_does_not_start():
-    env = os.environ | {"CARECONNECT_DISPATCHER": "no"}
-    command = [sys.executable, "manage.py", "check"]
-    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    ended = forks.manage(os.environ | {"CARECONNECT_DISPATCHER": "no"}, "check")
     assert ended.returncode != 0
-    assert "mobility.E002" in ended.stderr
+    assert "mobility.E002" in ended.stdout
 
 
 def test_a_lock_taken_by_the_sweep_ends_with_it(make_asked, search, wait):
