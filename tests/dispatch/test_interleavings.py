@@ -285,9 +285,9 @@ PAIRS += [(start, "sweep", other) for start, others in SWEPT.items() for other i
 MANY = [(start, *pair) for start, *pair in PAIRS if LOOSE.get(start, set()) & set(pair)] + [(lost, "sweep", "sweep")]
 FEW = [pair for pair in PAIRS if pair not in MANY]
 # The quick part: these against every other command, or those that are named.
-_IN_QUICK_PART = {asked: {"accept"}, missed: {"sweep"}, in_progress: {"complete"}}
+_IN_QUICK_PART = {asked: {"accept"}, in_progress: {"complete"}}
 QUICK = [(start, *pair) for start, *pair in FEW if _IN_QUICK_PART.get(start, set()) & set(pair)]
-QUICK += [(over, "sweep", "accept"), (over, "sweep", "cancel")]
+QUICK += [(over, "sweep", "accept"), (over, "sweep", "cancel"), (missed, "sweep", "accept")]
 QUICK += [(confirmed, "give back", other) for other in ("cancel", "assign 4", "start", "complete")]
 assert set(QUICK) <= set(FEW)
 
