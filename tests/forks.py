@@ -26,9 +26,9 @@ LIBRARIES = (
     "uvicorn.main", "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvicorn.lifespan.on", "django.core.asgi", "django.core.mail", "django.views.debug", "django.contrib.gis.admin",
     "django.contrib.gis.db.models", "django.contrib.staticfiles.finders", "django.db.migrations.executor",
-    "channels.auth", "channels.layers", "channels.routing", "channels_redis.pubsub", "environ", "geopy.geocoders",
-    "httpx", "jsonschema", "psycopg", "psycopg_pool", "pydantic", "rest_framework.serializers", "structlog.dev",
-    "uritemplate", "yaml",
+    "django.test.signals", "channels.auth", "channels.layers", "channels.routing", "channels_redis.pubsub", "environ",
+    "geopy.geocoders", "httpx", "jsonschema", "psycopg", "psycopg_pool", "pydantic.main", "pydantic.types",
+    "rest_framework.serializers", "structlog.dev", "uritemplate", "yaml",
 )  # fmt: skip
 _BUFFER = 1 << 20
 

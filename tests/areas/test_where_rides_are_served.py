@@ -4,7 +4,7 @@ import random
 
 import pytest
 from django.contrib.gis.geos import Polygon
-from geopy.distance import geodesic
+from geopy.distance import geodesic, great_circle
 
 from geo.coordinates import lat_lon
 from mobility.areas.queries import Area, area_of
@@ -190,7 +190,9 @@ def _away_m(at, box):
     edges = [(min(max(at.latitude, south), north), min(max(at.longitude, west), east))]
     edges += [(y, west + s * (east - west)) for s in shares for y in (south, north)]
     edges += [(south + s * (north - south), x) for s in shares for x in (west, east)]
-    return min(geodesic(at, edge).meters for edge in edges)
+    on_a_sphere = {edge: great_circle(at, edge).meters for edge in edges}  # a tenth of the work, wrong by 0.6 % at most
+    limit = 1.013 * min(on_a_sphere.values())
+    return min(geodesic(at, edge).meters for edge, away_m in on_a_sphere.items() if away_m <= limit)
 
 
 class TestAreasThatCloseMeanwhile:
