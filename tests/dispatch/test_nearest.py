@@ -1,6 +1,5 @@
 """The candidates query: right everywhere on Earth, and on the index."""
 
-import math
 import random
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ from geo.geodesy import destination
 from mobility.dispatch.queries import Candidate, nearest_available, search_params
 from mobility.models import Driver, DriverLocation
 from mobility.sql import sql
+from tests.brute_force import five_nearest
 
 JOHANNESBURG = lat_lon(-26.2041, 28.0473)
 SEED = 20_250_823
@@ -106,7 +106,7 @@ def test_equals_brute_force_with_geodesics_in_a_thousand_cases(make_driver):
         pickup = _near(dice, dice.choice(CENTRES)) if case % 10 else dice.choice(list(fleet.values()))
         radius_m = dice.choice([500.0, 5_000.0, 10_000.0, 60_000.0])
         found = nearest_available(pickup, radius_m=radius_m)
-        expected = _brute_force(fleet, pickup, radius_m)
+        expected = five_nearest(fleet, pickup, radius_m)
         assert [c.distance_m for c in found] == pytest.approx([d for d, _ in expected], abs=0.001), (case, pickup)
         assert _ranked(found) == _ranked(Candidate(i, d, pickup) for d, i in expected), (case, pickup)
 
@@ -125,22 +125,6 @@ def _near(dice, centre: LatLon) -> LatLon:
 def _ranked(candidates) -> list[tuple[float, int]]:
     """Equal distances are ordered by id; a tenth of a millimetre is equal."""
     return sorted((round(c.distance_m, 4), c.driver_id) for c in candidates)
-
-
-def _brute_force(fleet: dict[int, LatLon], pickup: LatLon, radius_m: float) -> list[tuple[float, int]]:
-    # Geodesics are slow in Python: only what the sphere puts within 2 % of the radius is measured.
-    close = ((i, at) for i, at in fleet.items() if _haversine_m(pickup, at) < 1.02 * radius_m)
-    exact = sorted((geodesic(pickup, at).meters, i) for i, at in close)
-    return [(d, i) for d, i in exact if d <= radius_m][:5]
-
-
-def _haversine_m(a: LatLon, b: LatLon) -> float:
-    p, q = math.radians(a.latitude), math.radians(b.latitude)
-    h = (
-        math.sin((q - p) / 2) ** 2
-        + math.cos(p) * math.cos(q) * math.sin(math.radians(b.longitude - a.longitude) / 2) ** 2
-    )
-    return 2 * 6_371_008.8 * math.asin(min(1.0, math.sqrt(h)))
 
 
 @pytest.mark.breaks_invariants  # the bulk load skips the triggers

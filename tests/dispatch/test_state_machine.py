@@ -1103,10 +1103,10 @@ def test_scripted_walks_make_every_move(stage, subtests):
 
 @pytest.mark.timeout(900)
 def test_random_walks(stage):
-    _run(stage, 8, 40)
+    _run(stage, 5, 40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_many_random_walks(stage):
-    _run(stage, 60, 50)
+    _run(stage, 65, 50)

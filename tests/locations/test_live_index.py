@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
-from geopy.distance import geodesic
 
 from geo.coordinates import Bounds, LatLon, from_point, lat_lon
 from geo.geodesy import destination, distance_m
@@ -21,6 +20,7 @@ from mobility.locations.models import INDEX_SLACK_M
 from mobility.locations.queries import DriverFilter
 from mobility.locations.services import place_driver
 from mobility.models import DriverLocation
+from tests.brute_force import five_nearest
 from tests.positions import fix
 
 pytestmark = pytest.mark.django_db
@@ -83,8 +83,7 @@ def test_the_nearest_are_exact_however_the_drivers_have_moved_since_they_were_in
     for _ in range(200):
         pickup = moved(HERE, dice.uniform(0, 800), dice.uniform(0, 360))
         radius_m = dice.choice([100.0, 400.0, 5_000.0])
-        every = sorted((geodesic(pickup, at).meters, pk) for pk, at in places.items())
-        expected = [(metres, pk) for metres, pk in every if metres <= radius_m][:5]
+        expected = five_nearest(places, pickup, radius_m)
         found = nearest_available(pickup, radius_m=radius_m)
         assert [c.driver_id for c in found] == [pk for _, pk in expected]
         assert [c.distance_m for c in found] == pytest.approx([metres for metres, _ in expected], abs=0.001)
