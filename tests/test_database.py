@@ -1,4 +1,4 @@
-"""The server's connections: what survives a transaction that is taken back."""
+"""The server's connections: what they begin with, and what survives a transaction that is taken back."""
 
 import os
 import subprocess
@@ -68,3 +68,9 @@ def test_the_server_has_such_connections():
         check=False, timeout=60,
     )  # fmt: skip
     assert done.stdout.split() == ["config.database", "Connection"], done.stderr
+
+
+def test_a_new_connection_does_not_load_postgis_first(admin_url):
+    """bin/cluster has PostgreSQL load it at its start."""
+    with psycopg.connect(admin_url) as opened:
+        assert opened.execute("SHOW shared_preload_libraries").fetchone() == ("postgis-3",)
