@@ -6,11 +6,13 @@ few at once, and each has an end. One that ends early is cut off, so that nobody
 """
 
 import asyncio
+import queue
 import threading
 import weakref
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -54,7 +56,20 @@ _places = _Places()
 @cache
 def _readers() -> ThreadPoolExecutor:
     """Threads of their own: whoever reads slowly holds up no ride."""
+    threading.Thread(target=_end_what_is_over, name="export-ends", daemon=True).start()
     return ThreadPoolExecutor(knobs().exports_at_once, thread_name_prefix="export")
+
+
+# An export may be freed, and so closed, anywhere: also in the middle of handing work to a thread pool, whose lock would
+# be waited for by the thread that holds it. `put` of this queue takes no lock that is not its caller's.
+_over: "queue.SimpleQueue[Callable[[], None]]" = queue.SimpleQueue()
+
+
+def _end_what_is_over() -> None:
+    while True:
+        end = _over.get()
+        with suppress(RuntimeError):  # the process is ending
+            _readers().submit(end)
 
 
 class Export:
@@ -64,6 +79,7 @@ class Export:
     """
 
     def __init__(self, layer: Layer, params: dict[str, Any], fields: Sequence[str], *, gzip: bool = False) -> None:
+        _readers()
         _places.take()
         self._layer = layer
         self._gzip = zlib.compressobj(1, wbits=31) if gzip else None
@@ -91,7 +107,7 @@ class Export:
             if self._closed:
                 return
             self._closed = True
-        _readers().submit(self._end)
+        _over.put(self._end)
 
     def __del__(self) -> None:
         # A response that was made while its asker went away is dropped without being closed.
