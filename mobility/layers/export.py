@@ -125,6 +125,7 @@ class Export:
                 return self._chunk_in_time()
         except Exception as error:
             log.warning("export_cut_off", layer=self._layer.name, error=type(error).__name__)
+            self.close()  # at once, whoever else still holds it with the error
             raise
 
     def _chunk_in_time(self) -> bytes | None:

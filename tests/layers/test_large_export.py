@@ -83,9 +83,15 @@ def test_who_does_not_read_keeps_nobody_else_away_for_ever(tmp_path, get):
 
 
 def test_a_database_that_dies_under_it_cuts_it_off(exporting, get, admin_url):
-    reading = _admitted(lambda: get(exporting, "drivers/?export=1"))
-    reading.read(1000)
     cut_off = exporting.output.count("export_cut_off")
+    _die_under_an_export(exporting, get, admin_url)
+    _until(lambda: get(exporting, "drivers/?export=1&bbox=0,0,1,1").status == 200)
+    assert exporting.output.count("export_cut_off") == cut_off + 1
+
+
+def _die_under_an_export(server, get, admin_url):
+    reading = _admitted(lambda: get(server, "drivers/?export=1"))
+    reading.read(1000)
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -94,5 +100,12 @@ def test_a_database_that_dies_under_it_cuts_it_off(exporting, get, admin_url):
     with pytest.raises(http.client.IncompleteRead):
         while reading.read(1_000_000):
             pass
-    _until(lambda: get(exporting, "drivers/?export=1&bbox=0,0,1,1").status == 200)
-    assert exporting.output.count("export_cut_off") == cut_off + 1
+
+
+@pytest.mark.usefixtures("exporting")
+def test_those_cut_off_leave_the_pool_its_connections(tmp_path, get, admin_url):
+    """Those of their requests too, however many there are."""
+    with serving(tmp_path, DB_POOL_MAX="7") as server:
+        for _ in range(8):
+            _die_under_an_export(server, get, admin_url)
+        _until(lambda: get(server, "drivers/?export=1&bbox=0,0,1,1").status == 200)
