@@ -54,8 +54,13 @@ def _stored(history: History, truth: Truth) -> Iterator[Violation]:
     stored: defaultdict[Key, list[str]] = defaultdict(list)
     for key, mark in effects(truth):
         stored[key].append(mark)
+    # Who goes online to take rides without being asked takes with it the request that is open.
+    takers = {
+        op.who for op in history.ops if op.role == "driver" and op.sent.get("auto_accept") and op.outcome != "fail"
+    }
     for key in asked.keys() | stored.keys():
-        yield from _of_key(key, asked[key], stored[key])
+        if not (key.command == "accept_ride" and not asked[key] and key.who in takers):
+            yield from _of_key(key, asked[key], stored[key])
 
 
 def _of_key(key: Key, ops: list[Op], marks: list[str]) -> Iterator[Violation]:

@@ -275,7 +275,16 @@ def a_request_over(history: History, truth: Truth) -> None:
     history.views[1] = View("driver", DRIVER, None, 3, "")
 
 
+def taken_by_going_online(history: History, truth: Truth) -> None:
+    """Asked, the driver says that they take rides without being asked, and so take this one."""
+    op(history, "go_online").sent["auto_accept"] = True
+    history.ops.remove(op(history, "accept_ride"))
+    del truth.answers[DRIVER, "c5"]
+    driver(truth, auto_accept=True)
+
+
 SOUND: dict[str, Tamper] = {
+    "a request is taken by going online to take rides unasked": taken_by_going_online,
     "an unanswered command that was done": lambda h, t: unanswered(h, "complete_ride"),
     "unanswered commands that were not done": nothing_of_the_end,
     "a repeated answer": lambda h, t: op(h, "find_driver").answers.append(op(h, "find_driver").answers[0]),

@@ -21,7 +21,7 @@ from tests.bench.wire import WireError
 from tests.fuzz.grammar import role_of, shot
 from tests.fuzz.messages import DRIVER, PASSENGER
 from tests.fuzz.neighbour import Neighbour, neighbour
-from tests.fuzz.sockets import REST_S, SILENCE_LIMIT_S, VOLLEY, Client
+from tests.fuzz.sockets import ANSWER_LIMIT_S, REST_S, VOLLEY, Client
 from tests.fuzz.tally import Tally
 
 OPENED_TOGETHER = 16
@@ -199,7 +199,7 @@ class _Load:
         """End the waits that are too long. One look a second costs less than a time limit for each answer."""
         while True:
             await asyncio.sleep(1)
-            late = time.monotonic() - SILENCE_LIMIT_S
+            late = time.monotonic() - ANSWER_LIMIT_S
             for client in self._all():
                 if client.waits_since is not None and client.waits_since < late:
                     client.give_up()
