@@ -95,8 +95,10 @@ def test_many_drives_have_one_bound_together(engine):
     pairs = [(LatLon(60.1 + n / 1_000, 24.9), GOAL) for n in range(200)]
     with hostile(is_silent) as server:
         began = time.monotonic()
-        assert engine(Valhalla, server.url).drives(pairs) == OTHERWISE.drives(pairs)
-        assert time.monotonic() - began < TIMEOUT_S + SLACK_S
+        found = engine(Valhalla, server.url).drives(pairs)
+        took = time.monotonic() - began
+    assert took < 10 * TIMEOUT_S  # one bound, not one for each of 200; the great circles take their time too
+    assert found == OTHERWISE.drives(pairs)
 
 
 def test_many_threads_are_bounded_each(engine):
