@@ -6,7 +6,7 @@ every test, as they would be on a new connection: those of empty tables are of n
 
 from contextlib import suppress
 
-from django.db import DatabaseError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from psycopg.pq import TransactionStatus
 
 
@@ -19,7 +19,7 @@ def usable() -> None:
 def at_rest() -> None:
     """After a test: what it set on this thread's connection is forgotten. One in the middle of something is closed."""
     for other in connections.all(initialized_only=True):
-        if other is not connection:
+        if other.alias != DEFAULT_DB_ALIAS:
             other.close()
     if connection.connection is None:
         return

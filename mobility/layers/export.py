@@ -61,7 +61,7 @@ def _readers() -> ThreadPoolExecutor:
 
 
 # An export may be freed, and so closed, anywhere: also in the middle of handing work to a thread pool, whose lock would
-# be waited for by the thread that holds it. `put` of this queue takes no lock that is not its caller's.
+# be waited for by the thread that holds it. This queue's `put` is made to be called there. Its reader waits for no export.
 _over: "queue.SimpleQueue[Callable[[], None]]" = queue.SimpleQueue()
 
 

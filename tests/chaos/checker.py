@@ -54,13 +54,24 @@ def _stored(history: History, truth: Truth) -> Iterator[Violation]:
     stored: defaultdict[Key, list[str]] = defaultdict(list)
     for key, mark in effects(truth):
         stored[key].append(mark)
-    # Who goes online to take rides without being asked takes with it the request that is open.
-    takers = {
-        op.who for op in history.ops if op.role == "driver" and op.sent.get("auto_accept") and op.outcome != "fail"
-    }
+    taken = set(_taken_by_going_online(history, truth))
     for key in asked.keys() | stored.keys():
-        if not (key.command == "accept_ride" and not asked[key] and key.who in takers):
+        if asked[key] or key not in taken:
             yield from _of_key(key, asked[key], stored[key])
+
+
+def _taken_by_going_online(history: History, truth: Truth) -> Iterator[Key]:
+    """Who goes online to take rides without being asked takes with it the request that is open."""
+    wishes: defaultdict[int, list[Op]] = defaultdict(list)
+    for op in history.ops:
+        if op.role == "driver" and op.sent.get("auto_accept") and op.outcome != "fail":
+            wishes[op.who].append(op)
+    for offer in truth.offers:
+        at = offer.settled - history.epoch
+        for op in wishes[offer.driver_id]:
+            # Of one that was given back, the time is that of the giving back.
+            if op.began <= at and (offer.status == "released" or op.ended is None or at <= op.ended):
+                yield Key("driver", offer.driver_id, "accept_ride", offer.booking_id)
 
 
 def _of_key(key: Key, ops: list[Op], marks: list[str]) -> Iterator[Violation]:

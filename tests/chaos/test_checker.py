@@ -193,6 +193,7 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
     "a cancellation nobody asked for": (lambda h, t: cancelled(t), "made up"),
     "an operator who was not there": (lambda h, t: swap(t.log[BOOKING], 4, actor_role="operator"), "made up"),
     "other words than were asked": (lambda h, t: ride(t, notes="c99"), "made up"),
+    "taken for a driver long after they went online": (taken_after_going_online, "made up"),
     "taken for a driver who accepts by hand": (lambda h, t: swap(t.offers, 0, origin="auto_accept"), "made up"),
     "a position nobody told": (lambda h, t: driver(t, latitude=-26.3), "made up"),
     "an answered position is gone": (lambda h, t: driver(t, recorded_at=9.0), "lost"),
@@ -281,6 +282,12 @@ def taken_by_going_online(history: History, truth: Truth) -> None:
     history.ops.remove(op(history, "accept_ride"))
     del truth.answers[DRIVER, "c5"]
     driver(truth, auto_accept=True)
+    swap(truth.offers, 0, settled=op(history, "go_online").began + 0.05)
+
+
+def taken_after_going_online(history: History, truth: Truth) -> None:
+    taken_by_going_online(history, truth)
+    swap(truth.offers, 0, settled=op(history, "go_online").began + 2)
 
 
 SOUND: dict[str, Tamper] = {
