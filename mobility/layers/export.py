@@ -61,7 +61,7 @@ def _readers() -> ThreadPoolExecutor:
 
 
 # An export may be freed, and so closed, anywhere: also in the middle of handing work to a thread pool, whose lock would
-# be waited for by the thread that holds it. This queue's `put` is made to be called there. Its reader waits for no export.
+# be waited for by the thread that holds it. This queue's `put` may be called there; its reader waits for no export.
 _over: "queue.SimpleQueue[Callable[[], None]]" = queue.SimpleQueue()
 
 

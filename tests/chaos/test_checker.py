@@ -177,6 +177,20 @@ def swap(rows: list[Any], at: int, **changes: Any) -> None:
     rows[at] = rows[at]._replace(**changes)
 
 
+def taken_by_going_online(history: History, truth: Truth) -> None:
+    """Asked, the driver says that they take rides without being asked, and so take this one."""
+    op(history, "go_online").sent["auto_accept"] = True
+    history.ops.remove(op(history, "accept_ride"))
+    del truth.answers[DRIVER, "c5"]
+    driver(truth, auto_accept=True)
+    swap(truth.offers, 0, settled=op(history, "go_online").began + 0.05)
+
+
+def taken_after_going_online(history: History, truth: Truth) -> None:
+    taken_by_going_online(history, truth)
+    swap(truth.offers, 0, settled=op(history, "go_online").began + 2)
+
+
 TAMPERED: dict[str, tuple[Tamper, str]] = {
     "a booking that was answered is gone": (lambda h, t: forget(t), "lost"),
     "a move that was answered is gone": (lambda h, t: t.log[BOOKING].pop(3), "lost"),
@@ -274,20 +288,6 @@ def a_request_over(history: History, truth: Truth) -> None:
     told(truth, "ride_request")
     hear(history, "driver", {"type": "ride_request_over", "booking_id": BOOKING, "inbox_seq": 3})
     history.views[1] = View("driver", DRIVER, None, 3, "")
-
-
-def taken_by_going_online(history: History, truth: Truth) -> None:
-    """Asked, the driver says that they take rides without being asked, and so take this one."""
-    op(history, "go_online").sent["auto_accept"] = True
-    history.ops.remove(op(history, "accept_ride"))
-    del truth.answers[DRIVER, "c5"]
-    driver(truth, auto_accept=True)
-    swap(truth.offers, 0, settled=op(history, "go_online").began + 0.05)
-
-
-def taken_after_going_online(history: History, truth: Truth) -> None:
-    taken_by_going_online(history, truth)
-    swap(truth.offers, 0, settled=op(history, "go_online").began + 2)
 
 
 SOUND: dict[str, Tamper] = {
