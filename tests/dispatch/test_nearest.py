@@ -194,6 +194,7 @@ def test_hot_statements_are_prepared(committed_db):
     """psycopg prepares nothing when its threshold is None, which is what Django sets by default."""
     from mobility.transactions import rows
 
+    connection.close()  # and with it what other tests have prepared
     rows("dispatch/sql/nearest", search_params(JOHANNESBURG))
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%near AS MATERIALIZED%'")
