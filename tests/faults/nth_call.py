@@ -5,14 +5,14 @@ told; that the database holds what it held before, or all that the command does,
 open; and that the same command again comes to the end that an undisturbed one has. The database is put back each time.
 
 Snapshots are whole tables. "Nothing happened" is the very same rows. "All of it" is what an undisturbed run leaves:
-there ids differ, because numbers of rolled back rows are not given again, and times, by a moment.
+there ids differ, because numbers of rolled back rows are not given again, and times, by as long as the runs took.
 """
 
 import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -25,10 +25,19 @@ from tests.faults.wire import DEAD, Fault, Wire
 
 Command = Callable[[], Any]
 Outcome = tuple[str, Any]
-Snapshot = dict[str, list[dict[str, Any]]]
-# The times that two runs write differ by less, counted from when the database was put back.
+Rows = dict[str, list[dict[str, Any]]]
+# The times that two runs write, counted from when the database was put back, differ by less, and by what the slower
+# of them took until it was looked at: a machine may stand still in the middle.
 MOMENT = timedelta(seconds=3)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The rows of the tables, and when they were taken; or, as `told`, how long after the beginning."""
+
+    rows: Rows
+    at: Any = field(compare=False)
 
 
 class Tables:
@@ -45,7 +54,7 @@ class Tables:
         ).fetchall()
         every = (f"'{t}', (SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY {k}), '[]') FROM {t} t)" for t, k in keys)
         self._all = f"SELECT jsonb_build_object({', '.join(every)}), now()"
-        self._began = datetime.min
+        self._began = datetime.now(UTC)
 
     def close(self) -> None:
         """End the connection."""
@@ -53,17 +62,18 @@ class Tables:
 
     def begin(self) -> Snapshot:
         """The tables now, from where `told` counts times."""
-        taken, self._began = self._admin.execute(self._all).fetchone()  # type: ignore[misc]
+        taken = self.take()
+        self._began = taken.at
         return taken
 
     def take(self) -> Snapshot:
         """The tables now."""
-        return self._admin.execute(self._all).fetchone()[0]  # type: ignore[index]
+        return Snapshot(*self._admin.execute(self._all).fetchone())  # type: ignore[misc]
 
     def told(self, taken: Snapshot | None = None) -> Snapshot:
         """A snapshot as every run of the same command would have it: ids numbered through, times as distances."""
         taken = self.take() if taken is None else taken
-        ids = {table: {row.get("id"): n for n, row in enumerate(rows)} for table, rows in taken.items()}
+        ids = {table: {row.get("id"): n for n, row in enumerate(rows)} for table, rows in taken.rows.items()}
         about = {"booking_id": ids["mobility_booking"], "offer_id": ids["mobility_offer"]}
 
         def value(table: str, column: str, found: Any) -> Any:
@@ -74,17 +84,18 @@ class Tables:
             numbers = ids[table] if column == "id" else about.get(column, {})
             return numbers.get(found, found) if isinstance(found, int) else found
 
-        return {t: [{c: value(t, c, v) for c, v in row.items()} for row in rows] for t, rows in taken.items()}
+        told = {t: [{c: value(t, c, v) for c, v in row.items()} for row in rows] for t, rows in taken.rows.items()}
+        return Snapshot(told, taken.at - self._began)
 
 
 def differences(one: Snapshot, other: Snapshot) -> list[str]:
     """Where two snapshots as `told` differ, in words."""
-    found = []
-    for table in one:
-        for n, (left, right) in enumerate(itertools.zip_longest(one[table], other[table], fillvalue={})):
+    found, moment = [], MOMENT + max(one.at, other.at)
+    for table in one.rows:
+        for n, (left, right) in enumerate(itertools.zip_longest(one.rows[table], other.rows[table], fillvalue={})):
             for column in left.keys() | right.keys():
                 a, b = left.get(column), right.get(column)
-                near = isinstance(a, timedelta) and isinstance(b, timedelta) and abs(a - b) < MOMENT
+                near = isinstance(a, timedelta) and isinstance(b, timedelta) and abs(a - b) < moment
                 if a != b and not near:
                     found.append(f"{table}[{n}].{column}: {a!r}, not {b!r}")
     return sorted(found)

@@ -177,7 +177,7 @@ async def test_whichever_call_of_connecting_fails(who, start, way, stage):
         machine.fresh()
         with failing(nth):
             first = await connected(app_of())
-        lines = machine.tables.take()["mobility_driver_presence"]
+        lines = machine.tables.take().rows["mobility_driver_presence"]
         present = who == "passenger" or str(SOCKET) in {line["socket_id"] for line in lines}
         return first, await connected(app_of()), present
 

@@ -1,5 +1,7 @@
 """The fault machine itself: it sees every call, and it notices what it is there to notice."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
@@ -7,6 +9,7 @@ from django.db.models import F
 from mobility.models import Driver
 from mobility.transactions import state_change
 from tests.dispatch import test_interleavings as races
+from tests.faults.nth_call import Snapshot, differences
 from tests.faults.wire import DEAD, DEADLOCK, FAULTS, LOCK_TIMEOUT, LOST, Fault
 
 
@@ -90,3 +93,12 @@ def test_a_transaction_left_open_is_noticed(idle):
 
     with pytest.raises(AssertionError, match="a transaction is left open"):
         idle(command, LOCK_TIMEOUT)
+
+
+def test_times_differ_by_no_more_than_a_run_took():
+    def told(seconds, took):
+        return Snapshot({"mobility_offer": [{"due_at": timedelta(seconds=seconds)}]}, timedelta(seconds=took))
+
+    assert differences(told(10, took=0), told(40, took=30)) == []
+    assert differences(told(40, took=30), told(10, took=0)) == []
+    assert len(differences(told(10, took=0), told(40, took=1))) == 1
