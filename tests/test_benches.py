@@ -17,7 +17,7 @@ def test_every_bench_runs_to_its_end(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     # 0: all targets met, 1: some missed, or the run failed, which it says.
     assert done.returncode in {0, 1}, done.stderr[-2000:]
-    assert "The run failed" not in done.stdout, done.stdout[-2000:]
+    assert "The run failed" not in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
     assert "Traceback" not in done.stderr, done.stderr[-2000:]
     for name in BENCHES:
         result = json.loads((tmp_path / f"{name}.json").read_text())
