@@ -35,6 +35,7 @@ OF_RIDES = (
 )  # fmt: skip
 STALE_AFTER_S = 86_400  # the fleet's positions stay fresh for the whole run
 START_LIMIT_S = 60
+PATIENCE_MS = 30_000
 _OURS = ("CARECONNECT_", "DATABASE_", "DB_", "DJANGO_", "PG", "REDIS_", "WEB_CONCURRENCY", "HOST", "PORT", "LOG_")
 
 
@@ -211,6 +212,9 @@ class Stage:
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DATABASE_URL": url,
             "DB_POOL": "no",
+            # A disk that stands still for seconds shows in the figures; it does not end the run.
+            "DB_STATEMENT_TIMEOUT_MS": str(PATIENCE_MS),
+            "DB_LOCK_TIMEOUT_MS": str(PATIENCE_MS),
             "LOG_LEVEL": "WARNING",
             "WEB_CONCURRENCY": "1",
         } | dict(more)  # fmt: skip
