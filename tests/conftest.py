@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -63,6 +64,12 @@ def without_thread() -> Iterator[None]:
     """What `background.outside` is given runs at once, whatever a test before this one has started."""
     yield
     background._outside = None
+
+
+@pytest.fixture
+def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still for entity tags, which else change by themselves every few seconds."""
+    monkeypatch.setattr("mobility.layers.versions.time", SimpleNamespace(time=lambda: 1_000_000.0))
 
 
 @contextmanager

@@ -194,6 +194,7 @@ class TestTiles:
         at = tile_at(*JOHANNESBURG, 9)
         assert ask(f"/tiles/drivers/{at}.pbf").content == ask(f"/tiles/drivers/{at}.mvt").content
 
+    @pytest.mark.usefixtures("one_moment")
     def test_a_browser_keeps_it_a_moment_and_asks_again(self, ask, make_driver):
         make_driver(*JOHANNESBURG)
         path = f"/tiles/drivers/{tile_at(*JOHANNESBURG, 9)}.mvt"

@@ -163,6 +163,7 @@ def version_of(layer):
 
 @pytest.mark.django_db
 class TestOverHttp:
+    @pytest.mark.usefixtures("one_moment")
     def test_who_has_the_newest_is_told_so(self, api, operator, make_driver):
         driver = make_driver(*JOHANNESBURG)
         token = {"Authorization": f"Token {token_of(operator)}"}
