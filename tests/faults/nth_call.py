@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from django.db import DatabaseError, InterfaceError, connection
@@ -30,6 +30,17 @@ Rows = dict[str, list[dict[str, Any]]]
 # of them took until it was looked at: a machine may stand still in the middle.
 MOMENT = timedelta(seconds=3)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
+class Moment(NamedTuple):
+    """A time of a row, and how long after the database was put back that was."""
+
+    at: datetime
+    after: timedelta
+
+    def is_near(self, other: Any, by: timedelta) -> bool:
+        """Whether it is the same time for two runs: the very same, which was given to both, or as long after."""
+        return isinstance(other, Moment) and (self.at == other.at or abs(self.after - other.after) < by)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,8 @@ class Tables:
             if isinstance(found, dict):
                 return {name: value(table, name, inner) for name, inner in found.items()}
             if isinstance(found, str) and _TIME.match(found):
-                return datetime.fromisoformat(found) - self._began
+                at = datetime.fromisoformat(found)
+                return Moment(at, at - self._began)
             numbers = ids[table] if column == "id" else about.get(column, {})
             return numbers.get(found, found) if isinstance(found, int) else found
 
@@ -95,8 +107,7 @@ def differences(one: Snapshot, other: Snapshot) -> list[str]:
         for n, (left, right) in enumerate(itertools.zip_longest(one.rows[table], other.rows[table], fillvalue={})):
             for column in left.keys() | right.keys():
                 a, b = left.get(column), right.get(column)
-                near = isinstance(a, timedelta) and isinstance(b, timedelta) and abs(a - b) < moment
-                if a != b and not near:
+                if a != b and not (isinstance(a, Moment) and a.is_near(b, moment)):
                     found.append(f"{table}[{n}].{column}: {a!r}, not {b!r}")
     return sorted(found)
 

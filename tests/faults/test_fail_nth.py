@@ -49,6 +49,11 @@ def soon(w):
     return w.__dict__.setdefault("soon", time.time() + 20)
 
 
+def this_hour(w):
+    """The hour in which the test began, also when another one begins meanwhile."""
+    return w.__dict__.setdefault("hour", datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+
+
 COMMANDS = races.COMMANDS | {
     "reconnect": lambda w: connect_driver(w.drivers[0], UUID(int=1)),
     "stay connected": lambda w: renew_presence({w.drivers[0]: UUID(int=1)}),
@@ -59,7 +64,7 @@ COMMANDS = races.COMMANDS | {
     "look": lambda w: read_state(w.drivers[0]).state.status,
     "sweep": swept,
     "forget": lambda w: forget_old_explanations(),
-    "count demand": lambda w: count_hour(datetime.now(UTC).replace(minute=0, second=0, microsecond=0)),
+    "count demand": lambda w: count_hour(this_hour(w)),
 }
 
 

@@ -1,6 +1,6 @@
 """The fault machine itself: it sees every call, and it notices what it is there to notice."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -9,7 +9,7 @@ from django.db.models import F
 from mobility.models import Driver
 from mobility.transactions import state_change
 from tests.dispatch import test_interleavings as races
-from tests.faults.nth_call import Snapshot, differences
+from tests.faults.nth_call import Moment, Snapshot, differences
 from tests.faults.wire import DEAD, DEADLOCK, FAULTS, LOCK_TIMEOUT, LOST, Fault
 
 
@@ -95,10 +95,20 @@ def test_a_transaction_left_open_is_noticed(idle):
         idle(command, LOCK_TIMEOUT)
 
 
-def test_times_differ_by_no_more_than_a_run_took():
-    def told(seconds, took):
-        return Snapshot({"mobility_offer": [{"due_at": timedelta(seconds=seconds)}]}, timedelta(seconds=took))
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
-    assert differences(told(10, took=0), told(40, took=30)) == []
-    assert differences(told(40, took=30), told(10, took=0)) == []
-    assert len(differences(told(10, took=0), told(40, took=1))) == 1
+
+def due(seconds, took, began=BEGAN):
+    after = timedelta(seconds=seconds)
+    return Snapshot({"mobility_offer": [{"due_at": Moment(began + after, after)}]}, timedelta(seconds=took))
+
+
+def test_times_differ_by_no_more_than_a_run_took():
+    begun_later = BEGAN + timedelta(minutes=1)
+    assert differences(due(10, took=0), due(40, took=30, began=begun_later)) == []
+    assert differences(due(40, took=30), due(10, took=0, began=begun_later)) == []
+    assert len(differences(due(10, took=0), due(40, took=1, began=begun_later))) == 1
+
+
+def test_a_time_that_was_given_to_both_is_the_same():
+    assert differences(due(70, took=0), due(10, took=0, began=BEGAN + timedelta(minutes=1))) == []
