@@ -276,6 +276,7 @@ def test_the_attack_succeeds_where_totals_count_whatever_is_left(city, analyst, 
     assert len(Attack(analyst, told(city.rides, rest=1), SEED).run(2_000)) > 5
 
 
+@pytest.mark.slow
 def test_the_attack_succeeds_where_rides_are_counted_for_people(city, analyst, monkeypatch):
     whole = transactions._statement
     monkeypatch.setattr(

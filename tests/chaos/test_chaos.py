@@ -50,7 +50,7 @@ def the_checker_is_awake(system: System, outcome: Outcome) -> None:
 @pytest.mark.timeout(300)  # 40 s on a machine that has nothing else to do
 def test_three_kills_lose_nothing(tmp_path: Path) -> None:
     """Redis, a server and PostgreSQL. Afterwards the control, on the same run."""
-    outcome = run(tmp_path, kills=3, seed=3, seconds=6, afterwards=the_checker_is_awake)
+    outcome = run(tmp_path, kills=3, seed=3, seconds=5, afterwards=the_checker_is_awake)
     assert {struck.target for struck in outcome.history.struck} == {"redis", "server", "postgresql"}
     assert outcome.found == []
     assert (tmp_path / "result.json").exists()

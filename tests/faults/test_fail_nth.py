@@ -112,8 +112,8 @@ PAIRS += [(start, "sweep") for start in SWEPT]
 QUICK = {(races.asked, "accept", fault) for fault in FAULTS} | {
     (races.idle, "ask", DEAD), (races.unfulfilled, "ask", LOCK_TIMEOUT), (races.two_rides, "cancel", LOST),
     (races.confirmed, "give back", DEADLOCK), (races.arrived, "no-show", STATEMENT_TIMEOUT),
-    (races.in_progress, "complete", LOCK_TIMEOUT), (races.asked, "assign 4", DEADLOCK), (races.lost, "sweep", DEADLOCK),
-    (races.asked, "go offline", LOCK_TIMEOUT), (races.asked, "reconnect", LOST),
+    (races.in_progress, "complete", LOCK_TIMEOUT), (races.lost, "sweep", DEADLOCK),
+    (races.asked, "reconnect", LOST),
     (races.unfulfilled, "count demand", DEAD),
 }  # fmt: skip
 

@@ -97,7 +97,7 @@ def test_many_threads_share_an_engine(router):
 def test_a_connection_the_engine_ends_after_its_number_of_requests_is_replaced(osrm):
     """osrm-routed closes each after 512."""
     asked = Osrm(osrm.url, timeout_s=TIMEOUT_S, otherwise=OTHERWISE)
-    for _ in range(1_100):
+    for _ in range(520):
         asked._cache._drives.clear()
         assert asked.legs(STREETS[:1], WEST)[0].engine == "osrm"
     asked.close()

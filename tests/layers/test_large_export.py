@@ -14,12 +14,13 @@ from tests.layers.exports import get, load_fleet
 from tests.server import serving
 
 __all__ = ["get"]
+FLEET = 40_000
 
 
 @pytest.fixture(scope="module")
 def exporting(module_db, admin_url, tmp_path_factory):
     """A server of this module with a large fleet, which its tests leave as it is."""
-    load_fleet(admin_url, 60_000)
+    load_fleet(admin_url, FLEET)
     with serving(tmp_path_factory.mktemp("exporting")) as running:
         yield running
 
@@ -31,7 +32,7 @@ def test_two_at_once_and_a_third_waits_its_turn(exporting, get):
     assert (third.status, json.loads(third.read())["code"]) == (503, "server_full")
     assert int(third.headers["Retry-After"]) > 0
     for part, rest in zip(begun, (first, second), strict=True):
-        assert json.loads(part + rest.read())["numberReturned"] == 60_000
+        assert json.loads(part + rest.read())["numberReturned"] == FLEET
     _until(lambda: get(exporting, "drivers/?export=1&bbox=0,0,1,1").status == 200)
 
 
