@@ -16,6 +16,7 @@ from tests.realtime.sync import in_thread
 from tests.realtime.test_driver import Fleet, about
 from tests.server import EXAMPLE, serving
 
+PATIENT = {"CARECONNECT_ROUTING_TIMEOUT_S": "20"}  # the machine may be busy
 pytestmark = pytest.mark.usefixtures("committed_db")
 # From the south-east of the map around the harbour to the north, then to the west.
 START, PICKUP, DROPOFF = LatLon(60.165, 24.9513), LatLon(60.1731, 24.9461), LatLon(60.1677, 24.937)
@@ -86,7 +87,7 @@ async def test_a_passenger_follows_their_driver_along_the_roads_to_the_pickup_an
 ):
     _, to_pickup_s, to_pickup = route(osrm, START, PICKUP)
     _, to_dropoff_s, to_dropoff = route(osrm, PICKUP, DROPOFF)
-    with serving(tmp_path, OSRM_URL=osrm.url) as server:
+    with serving(tmp_path, OSRM_URL=osrm.url, **PATIENT) as server:
         async with under_way(server, fleet, "show") as (request, app, passenger):
             first = await passenger.position()
             assert first["eta_minutes"] == pytest.approx(to_pickup_s / 60, abs=0.15)
@@ -111,7 +112,7 @@ async def test_a_passenger_follows_their_driver_along_the_roads_to_the_pickup_an
 
 
 async def test_valhalla_says_the_minutes_too(tmp_path, fleet, valhalla):
-    with serving(tmp_path, VALHALLA_URL=valhalla.url) as server:
+    with serving(tmp_path, VALHALLA_URL=valhalla.url, **PATIENT) as server:
         async with under_way(server, fleet, "valhalla") as (_, _, passenger):
             told = await passenger.position()
         asked = valhalla.post("/sources_to_targets", {
@@ -125,7 +126,7 @@ async def test_valhalla_says_the_minutes_too(tmp_path, fleet, valhalla):
 
 async def test_an_engine_that_dies_and_comes_back_in_the_middle_of_a_ride(tmp_path, fleet, mortal_osrm):
     great_circle = 1.3 * distance_m(STREETS[0], PICKUP) / (30 / 3.6) / 60
-    with serving(tmp_path, OSRM_URL=mortal_osrm.url) as server:
+    with serving(tmp_path, OSRM_URL=mortal_osrm.url, **PATIENT) as server:
         async with under_way(server, fleet, "dies") as (_, app, passenger):
             by_road = (await passenger.position())["eta_minutes"]
             mortal_osrm.kill()
