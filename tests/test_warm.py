@@ -37,7 +37,6 @@ def test_one_in_the_middle_of_a_transaction_is_closed():
 
 
 def test_one_that_has_died_is_replaced(admin_url):
-
     before = backend()
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute("SELECT pg_terminate_backend(%s, 5000)", [before])

@@ -28,7 +28,7 @@ Outcome = tuple[str, Any]
 Rows = dict[str, list[dict[str, Any]]]
 # The times that two runs write, counted from when the database was put back, differ by less, and by what the slower
 # of them took until it was looked at: a machine may stand still in the middle.
-MOMENT = timedelta(seconds=3)
+NEAR = timedelta(seconds=3)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
@@ -102,12 +102,12 @@ class Tables:
 
 def differences(one: Snapshot, other: Snapshot) -> list[str]:
     """Where two snapshots as `told` differ, in words."""
-    found, moment = [], MOMENT + max(one.at, other.at)
+    found, near = [], NEAR + max(one.at, other.at)
     for table in one.rows:
         for n, (left, right) in enumerate(itertools.zip_longest(one.rows[table], other.rows[table], fillvalue={})):
             for column in left.keys() | right.keys():
                 a, b = left.get(column), right.get(column)
-                if a != b and not (isinstance(a, Moment) and a.is_near(b, moment)):
+                if a != b and not (isinstance(a, Moment) and a.is_near(b, near)):
                     found.append(f"{table}[{n}].{column}: {a!r}, not {b!r}")
     return sorted(found)
 

@@ -14,7 +14,7 @@ from tests.layers.exports import get, load_fleet
 from tests.server import serving
 
 __all__ = ["get"]
-FLEET = 40_000
+FLEET = 60_000
 
 
 @pytest.fixture(scope="module")
