@@ -44,6 +44,7 @@ DEMAND_TICK_S = 60.0
 DEMAND_ROUNDS = 40  # of one tick, like those of trips
 PUBLISH_TICK_S = 300.0
 PUBLISH_ROUNDS = 200  # days or months of one tick, when years are to be made up for
+COMMAND_ROUNDS = 400  # of one tick: some 3,000 named commands a second are forgotten as fast as they come
 TRIP_ROUNDS = 40  # of one tick; between two of them its worker serves others
 FULL_COLLECTION_TICK_S = 300.0
 GROWTH_TICK_S, GROWTH_MIB = 1.0, 128.0
@@ -137,13 +138,19 @@ async def _analysts_tick() -> None:
 
 async def _tidy_tick() -> None:
     await in_database(forget_old_explanations)
-    await in_database(forget_old_commands)
+    await _commands_tick()
     await in_database(forget_old_answers)
     await in_database(forget_old_hours)
     await in_database(forget_old_publications)
     await in_database(keep_partitions)
     await in_database(keep_gis)
     await _trips_tick()
+
+
+async def _commands_tick() -> None:
+    for _ in range(COMMAND_ROUNDS):
+        if not await in_database(forget_old_commands):
+            return
 
 
 async def _trips_tick() -> None:

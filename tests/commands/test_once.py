@@ -1,11 +1,14 @@
 """A command that its client named: one effect, one answer, whoever sends it how often and when."""
 
+import asyncio
 import threading
 
 import psycopg
 import pytest
 from django.db import connection, transaction
 
+from mobility import server
+from mobility.commands import services
 from mobility.commands.services import NOT_REMEMBERED, Wanted, forget_old_commands, once
 from mobility.errors import ANSWERS, Refusal
 from mobility.models import Booking, Command, Driver
@@ -153,12 +156,27 @@ def test_who_repeats_waits_for_who_was_first(driver_id):
     assert at_once(2, do) == [{"missed": 1}] * 2
 
 
-def test_old_answers_are_forgotten_and_young_ones_kept(driver_id, admin_url):
-    for n in range(3):
-        once(PIZZA._replace(command_id=f"c{n}"), missed(driver_id), worded)
+def answered_long_ago(driver_id, admin_url, ids, old):
+    """Commands of these ids, some of which were answered eight days ago."""
+    for command_id in ids:
+        once(PIZZA._replace(command_id=command_id), missed(driver_id), worded)
     with psycopg.connect(admin_url) as admin:
         admin.execute("SET session_replication_role = replica")
-        admin.execute("UPDATE mobility_command SET made_at = now() - interval '8 days' WHERE command_id <> 'c2'")
+        admin.execute(
+            "UPDATE mobility_command SET made_at = now() - interval '8 days' WHERE command_id = ANY(%s)", [old]
+        )
+
+
+def test_old_answers_are_forgotten_and_young_ones_kept(driver_id, admin_url):
+    answered_long_ago(driver_id, admin_url, ["c0", "c1", "c2"], ["c0", "c1"])
     assert forget_old_commands() == 2
     assert list(Command.objects.values_list("command_id", flat=True)) == ["c2"]
     assert forget_old_commands() == 0
+
+
+def test_the_server_forgets_all_that_are_old_in_turns(driver_id, admin_url, monkeypatch):
+    monkeypatch.setattr(services, "AT_ONCE", 2)
+    ids = [f"c{n}" for n in range(7)]
+    answered_long_ago(driver_id, admin_url, ids, ids[:6])
+    asyncio.run(server._tidy_tick())
+    assert list(Command.objects.values_list("command_id", flat=True)) == ["c6"]
