@@ -1,7 +1,7 @@
 """Doing a command once. It knows neither rides nor sockets."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
@@ -27,6 +27,13 @@ class Wanted(NamedTuple):
     principal: str
     command_id: str
     digest: str
+
+
+class Settled(NamedTuple):
+    """What a command of several came to: whether its effect is due now, and its answer or why it has none."""
+
+    is_new: bool
+    answer: Answer | Refusal
 
 
 def once(wanted: Wanted, work: Callable[[], Answer], refused: Callable[[Refusal], Answer]) -> Answer:
@@ -75,6 +82,43 @@ def _worded(refusal: Refusal, refused: Callable[[Refusal], Answer]) -> Answer:
     if refusal.code in NOT_REMEMBERED:
         raise refusal
     return refused(refusal)
+
+
+def once_each(commands: Sequence[tuple[Wanted, Answer]]) -> list[Settled]:
+    """Remember many commands and their answers in the transaction that has their effects; for each, what it came to.
+
+    The effects of the new ones are due after this, in the same transaction; the others have the answer that was given
+    before, `command_id_reused` where the id stands for another command. Of several by one name the first counts. Names
+    come before whatever the effects lock; who does the same command at the same time elsewhere is waited for.
+    """
+    first: dict[tuple[str, str], int] = {}
+    for at, (wanted, _) in enumerate(commands):
+        first.setdefault(wanted[:2], at)
+    ones = [commands[at] for at in first.values()]
+    claimed = rows("commands/sql/claim", _columns(ones))
+    new = {first[row] for row in claimed}
+    stands = {commands[at][0][:2]: (commands[at][0].digest, commands[at][1]) for at in new}
+    if len(claimed) < len(ones):
+        # A statement of its own, so that it sees what was committed while the claim waited for it.
+        known = rows("commands/sql/known_ones", _columns([one for one in ones if one[0][:2] not in stands]))
+        stands |= {row[:2]: (row.digest, json.loads(row.answer)) for row in known}
+    return [Settled(at in new, _standing(wanted, stands)) for at, (wanted, _) in enumerate(commands)]
+
+
+def _columns(commands: Sequence[tuple[Wanted, Answer]]) -> dict[str, list[str]]:
+    return {
+        "principals": [wanted.principal for wanted, _ in commands],
+        "command_ids": [wanted.command_id for wanted, _ in commands],
+        "digests": [wanted.digest for wanted, _ in commands],
+        "answers": [json.dumps(answer) for _, answer in commands],
+    }
+
+
+def _standing(wanted: Wanted, stands: dict[tuple[str, str], tuple[str, Answer]]) -> Answer | Refusal:
+    if wanted[:2] not in stands:
+        return Refusal("try_again")  # forgotten for its age in this very moment
+    digest, answer = stands[wanted[:2]]
+    return answer if digest == wanted.digest else Refusal("command_id_reused")
 
 
 def forget_old_commands() -> int:

@@ -7,6 +7,9 @@ go.
 
 A batch is committed like everything else, so an answered position survives; a server that is killed loses the ones that
 waited, at most those of the last 0.2 s.
+
+Positions that came under the name of a command are remembered by it in the transaction that stores them, so they are
+stored once, however often and wherever they are told.
 """
 
 import threading
@@ -14,13 +17,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from mobility.commands.services import Answer, Wanted, once_each
 from mobility.conf import knobs
 from mobility.drivers.models import Driver
+from mobility.errors import Refusal
 from mobility.locations.arrays import bigints, doubles, teach, texts
 from mobility.locations.fixes import Drop, Fix, sift
 from mobility.locations.freshness import mark_returned
@@ -37,13 +42,33 @@ WRITERS = 2
 counts: Counter[str] = Counter()
 
 
+class Named(NamedTuple):
+    """Positions that came under the name of a command, perhaps none that can be taken, and what their client is told
+    when that is remembered."""
+
+    wanted: Wanted
+    answer: Answer
+    fixes: list[Fix]
+
+
 @state_change
-def write_fixes(fixes: Sequence[Fix]) -> None:
+def write_fixes(fixes: Sequence[Fix], named: Sequence[Named] = ()) -> list[Answer | Refusal]:
     """Store positions, in one statement; the newest of each driver is where they are. Repeats change nothing.
 
     A stationary driver whose device tells a newer position is stationary no more, and a silent one can be matched
-    again.
+    again. Those of `named` are stored where the name is new; for each the answer, or why there is none.
     """
+    if not named:
+        _write(fixes)
+        return []
+    settled = once_each([(one.wanted, one.answer) for one in named])
+    due = [*fixes, *(fix for one, came in zip(named, settled, strict=True) if came.is_new for fix in one.fixes)]
+    if due:
+        _write(due)
+    return [came.answer for came in settled]
+
+
+def _write(fixes: Sequence[Fix]) -> None:
     now = time.monotonic()
     driver_ids, latitudes, longitudes, recorded_ats, headings, speeds, accuracies_m, doors, arrived = zip(
         *fixes, strict=True
@@ -72,19 +97,72 @@ def _set_moving(driver_ids: list[int]) -> None:
     Driver.objects.filter(pk__in=driver_ids, stationary=True).update(stationary=False)
 
 
-class _Batch(NamedTuple):
-    """Positions, and what is done when they are written: one future for all who brought them."""
+Write = Callable[[Sequence[Fix], Sequence[Named]], list[Answer | Refusal]]
 
-    fixes: list[Fix]
-    written: "list[Future[None]]"
+
+class _Batch:
+    """Positions, and what is done when they are written: one future for all who brought them, for named ones each its
+    own. `count`: how many positions, a name without any as one."""
+
+    def __init__(self) -> None:
+        self.fixes: list[Fix] = []
+        self.written: list[Future[None]] = []
+        self.named: list[tuple[Named, Future[Answer]]] = []
+        self.count = 0
+
+    def add(self, fixes: Sequence[Fix]) -> None:
+        """These too."""
+        self.fixes.extend(fixes)
+        self.count += len(fixes)
+
+    def add_named(self, named: Named) -> "Future[Answer]":
+        """These too; the future is their answer."""
+        told: Future[Answer] = Future()
+        self.named.append((named, told))
+        self.count += max(1, len(named.fixes))
+        return told
+
+    def join(self, other: "_Batch") -> None:
+        """All of another batch too."""
+        self.fixes += other.fixes
+        self.written += other.written
+        self.named += other.named
+        self.count += other.count
+
+    def write(self, write: Write) -> None:
+        """Have them written and tell everybody who waits."""
+        answers = write(self.fixes, [named for named, _ in self.named])
+        for future in self.written:
+            _tell(future, None)
+        for (_, told), answer in zip(self.named, answers, strict=True):
+            _tell(told, answer)
+
+    def fail(self, error: Exception) -> None:
+        """Tell everybody who waits."""
+        for future in self.written:
+            _tell(future, error)
+        self.fail_named(error)
+
+    def fail_named(self, error: Exception) -> None:
+        """Tell those who wait for named ones."""
+        for _, told in self.named:
+            _tell(told, error)
+
+
+def _tell(future: "Future[Any]", outcome: Any) -> None:
+    if future.done():
+        return  # at the end, when the other writer gave up on it
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 class Buffer:
     """Positions that wait to be written by `run`, which threads of their own execute. All methods are thread-safe."""
 
     def __init__(
-        self, write: Callable[[Sequence[Fix]], None], *, every_s: float = EVERY_S, at: int = AT,
-        at_most: int = WAITING_AT_MOST,
+        self, write: Write, *, every_s: float = EVERY_S, at: int = AT, at_most: int = WAITING_AT_MOST
     ) -> None:  # fmt: skip
         self._write, self._every_s, self._at, self._at_most = write, every_s, at, at_most
         self._news = threading.Condition()
@@ -99,18 +177,34 @@ class Buffer:
     def put(self, fixes: Sequence[Fix]) -> "Future[None]":
         """Have these written soon. The future is done when they are, or when newer ones of their drivers are."""
         with self._news:
-            if not self._count:
-                self._since = time.monotonic()
-            if not self._waiting or len(self._waiting[-1].fixes) >= self._at:
-                self._waiting.append(_Batch([], [Future()]))
-            batch = self._waiting[-1]
-            batch.fixes.extend(fixes)
-            before, self._count = self._count, self._count + len(fixes)
-            if self._count > self._at_most:
-                self._keep_newest()
-            if not before or before < self._at <= self._count:
-                self._news.notify()
+            batch = self._open_batch()
+            batch.add(fixes)
+            self._grew(len(fixes))
             return batch.written[0]
+
+    def put_named(self, named: Named) -> "Future[Answer]":
+        """Have these written soon, once under their name. The future is the answer, or fails with a `Refusal`."""
+        with self._news:
+            batch = self._open_batch()
+            before = batch.count
+            told = batch.add_named(named)
+            self._grew(batch.count - before)
+            return told
+
+    def _open_batch(self) -> _Batch:
+        if not self._count:
+            self._since = time.monotonic()
+        if not self._waiting or self._waiting[-1].count >= self._at:
+            self._waiting.append(_Batch())
+            self._waiting[-1].written.append(Future())
+        return self._waiting[-1]
+
+    def _grew(self, by: int) -> None:
+        before, self._count = self._count, self._count + by
+        if self._count > self._at_most:
+            self._keep_newest()
+        if not before or before < self._at <= self._count:
+            self._news.notify()
 
     def hurry(self) -> None:
         """Somebody waits: write now what is there."""
@@ -122,19 +216,15 @@ class Buffer:
         """Write what comes, until `end` was called and all is written or cannot be."""
         while batch := self._next():
             try:
-                self._write(batch.fixes)
+                batch.write(self._write)
             except (OperationalError, InterfaceError) as error:
                 connection.close()
                 if not self._put_back(batch, error):
                     return
             except Exception as error:
-                log.exception("positions_failed", positions=len(batch.fixes))
-                counts["failed"] += len(batch.fixes)
-                for future in batch.written:
-                    future.set_exception(error)
-            else:
-                for future in batch.written:
-                    future.set_result(None)
+                log.exception("positions_failed", positions=batch.count)
+                counts["failed"] += batch.count
+                batch.fail(error)
 
     def end(self) -> None:
         """Write what waits and stop waiting for more."""
@@ -151,12 +241,10 @@ class Buffer:
                     return None
                 else:
                     self._news.wait()
-            batch = _Batch([], [])
-            while self._waiting and len(batch.fixes) < BATCH_AT_MOST:
-                some = self._waiting.popleft()
-                batch.fixes.extend(some.fixes)
-                batch.written.extend(some.written)
-            self._count -= len(batch.fixes)
+            batch = _Batch()
+            while self._waiting and batch.count < BATCH_AT_MOST:
+                batch.join(self._waiting.popleft())
+            self._count -= batch.count
             self._since, self._hurry = time.monotonic(), False
             return batch
 
@@ -167,36 +255,39 @@ class Buffer:
 
     def _put_back(self, batch: _Batch, error: Exception) -> bool:
         """The database is away or overloaded: these wait again, in front. False at the end, when they are lost."""
-        log.warning("positions_wait", positions=len(batch.fixes) + self._count, error=type(error).__name__)
+        log.warning("positions_wait", positions=batch.count + self._count, error=type(error).__name__)
         with self._news:
             self._waiting.appendleft(batch)
-            self._count += len(batch.fixes)
+            self._count += batch.count
             if self._count > self._at_most:
                 self._keep_newest()
             if not self._over:
                 self._news.wait_for(lambda: self._over, AGAIN_AFTER_S)
                 return True
             for lost in self._waiting:
-                for future in lost.written:
-                    if not future.done():  # the other writer has said so already
-                        future.set_exception(error)
+                lost.fail(error)
             return False
 
     def _keep_newest(self) -> None:
-        """Let go of all but the newest of each driver; one without a time of its own is as new as its arrival."""
+        """Let go of all but the newest of each driver; one without a time of its own is as new as its arrival.
+
+        Named ones are let go of all: their clients are told so and tell them again.
+        """
         wall = time.time() - time.monotonic()
         newest: dict[int, Fix] = {}
-        written: list[Future[None]] = []
+        kept = _Batch()
         for batch in self._waiting:
-            written += batch.written
+            kept.written += batch.written
             for fix in batch.fixes:
                 known = newest.get(fix.driver_id)
                 if known is None or _when(known, wall) < _when(fix, wall):
                     newest[fix.driver_id] = fix
-        counts["superseded"] += self._count - len(newest)
+            batch.fail_named(Refusal("unavailable"))
+        kept.add([*newest.values()])
+        counts["superseded"] += self._count - kept.count
         self._waiting.clear()
-        self._waiting.append(_Batch([*newest.values()], written))
-        self._count = len(newest)
+        self._waiting.append(kept)
+        self._count = kept.count
 
 
 def _when(fix: Fix, wall: float) -> float:
@@ -247,15 +338,36 @@ class Taken(NamedTuple):
 
 def take(fixes: Iterable[Fix]) -> Taken:
     """Let positions in. Without a running buffer (a command, a test) they are stored at once, on this connection."""
-    taken, dropped = sift(fixes)
-    for reason, count in dropped.items():
-        counts[reason] += count
+    taken, dropped = _sifted(fixes)
     if not taken:
         return Taken(dropped, None)
     if _buffer is not None:
         return Taken(dropped, _buffer.put(taken))
     write_fixes(taken)
     return Taken(dropped, None)
+
+
+def take_named(wanted: Wanted, fixes: Iterable[Fix], answer: Callable[["Counter[Drop]"], Answer]) -> "Future[Answer]":
+    """Let positions in that came under a name, once. `answer` says what is told when those that were dropped are these.
+
+    The future is that answer, or the one that was given under this name before; or a `Refusal`. Without a running
+    buffer it is done when this returns.
+    """
+    taken, dropped = _sifted(fixes)
+    named = Named(wanted, answer(dropped), taken)
+    if _buffer is not None:
+        return _buffer.put_named(named)
+    batch = _Batch()
+    told = batch.add_named(named)
+    batch.write(write_fixes)
+    return told
+
+
+def _sifted(fixes: Iterable[Fix]) -> tuple[list[Fix], "Counter[Drop]"]:
+    taken, dropped = sift(fixes)
+    for reason, count in dropped.items():
+        counts[reason] += count
+    return taken, dropped
 
 
 def is_buffered() -> bool:

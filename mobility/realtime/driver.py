@@ -20,12 +20,12 @@ from mobility.dispatch.offers import RideRef
 from mobility.drivers.queries import own_driver
 from mobility.errors import Refusal
 from mobility.locations import ingest
-from mobility.locations.fixes import SENTENCES, Drop
+from mobility.locations.fixes import SENTENCES, Drop, Fix
 from mobility.realtime import auth, driver_frames
 from mobility.realtime.database import in_database
 from mobility.realtime.frames import Frame, command_done, pong
 from mobility.realtime.limits import TakingTurns, TokenBucket
-from mobility.realtime.once import Done, Reply, reply
+from mobility.realtime.once import Done, Reply, refused, reply, wanted_by
 from mobility.realtime.protocol import (
     AcceptRide,
     CompleteRide,
@@ -77,7 +77,7 @@ class DriverSocket(Socket):
     socket_id: UUID
     inbox_told = 0
     is_present = False
-    _stored: "Future[None] | None" = None  # done when the position told last is
+    _stored: "Future[Any] | None" = None  # done when the position told last is
 
     def check_path(self) -> None:
         """The path names a driver, by number or phone; which one is looked up once we know who is speaking."""
@@ -142,16 +142,26 @@ class DriverSocket(Socket):
     async def _take_positions(self, command: LocationUpdate) -> None:
         """Put them into the buffer. A credential that ended is found by a hint or the recheck, not asked each time."""
         fixes = command.fixes(self.driver_id)
+        if command.command_id is not None:
+            await self._take_named(command, fixes)
+            return
         taken = ingest.take(fixes) if ingest.is_buffered() else await in_database(ingest.take, fixes)
         self._stored = taken.written or self._stored
-        if command.command_id is None:
-            await self._tell_drops(taken.dropped)
-        elif taken.dropped.total() == len(fixes):
-            await self._tell_error(_dropped(*taken.dropped.most_common(1)[0]))
-        else:
-            await self._position_stored()
-            dropped = {"dropped": dict(taken.dropped)} if taken.dropped else {}
-            await self.tell(command_done(command.command_id, command.type, dropped))
+        await self._tell_drops(taken.dropped)
+
+    async def _take_named(self, command: LocationUpdate, fixes: list[Fix]) -> None:
+        """Answered when they are stored. An answer that takes too long is `unavailable`; the repeat gets it."""
+        wanted = wanted_by(self.principal, str(self.driver_id), command)
+
+        def answer(dropped: "Counter[Drop]") -> Frame:
+            if dropped.total() == len(fixes):
+                return refused(command, _dropped(*dropped.most_common(1)[0]))
+            return command_done(wanted.command_id, command.type, {"dropped": dict(dropped)} if dropped else {})
+
+        named = wanted, fixes, answer
+        told = ingest.take_named(*named) if ingest.is_buffered() else await in_database(ingest.take_named, *named)
+        self._stored = told
+        await self.tell(await self._soon(told))
 
     async def _tell_drops(self, dropped: "Counter[Drop]") -> None:
         """Each reason once, until positions are good again: a phone in a tunnel need not hear it every second."""
@@ -164,12 +174,14 @@ class DriverSocket(Socket):
 
     async def _position_stored(self) -> None:
         """What comes after a position sees it."""
-        if self._stored is None or self._stored.done():
-            return
+        if self._stored is not None and not self._stored.done():
+            await self._soon(self._stored)
+
+    async def _soon(self, stored: "Future[Any]") -> Any:
         ingest.hurry()
         try:
             async with asyncio.timeout(STORED_WITHIN_S):
-                await asyncio.shield(asyncio.wrap_future(self._stored))
+                return await asyncio.shield(asyncio.wrap_future(stored))
         except TimeoutError:
             raise Refusal("unavailable") from None
 

@@ -43,15 +43,23 @@ def reply(principal: Principal, path_id: str, command: Any, work: Callable[[], D
         told[:] = done.told
         return frames.command_done(command.command_id, command.type, done.about)
 
-    def refused(refusal: Refusal) -> Frame:
+    def refuse(refusal: Refusal) -> Frame:
         told.clear()
-        return frames.error(refusal) | {"command_id": command.command_id}
+        return refused(command, refusal)
 
-    return Reply(told, once(_wanted(principal, path_id, command), effect, refused))
+    return Reply(told, once(wanted_by(principal, path_id, command), effect, refuse))
 
 
-def _wanted(principal: Principal, path_id: str, command: Any) -> Wanted:
-    """Users name their commands in one space, whatever socket they use; guests have only their ride id."""
+def refused(command: Any, refusal: Refusal) -> Frame:
+    """The answer to a command with a `command_id` that is refused."""
+    return frames.error(refusal) | {"command_id": command.command_id}
+
+
+def wanted_by(principal: Principal, path_id: str, command: Any) -> Wanted:
+    """What a command of the socket at `path_id` wants, by its `command_id`.
+
+    Users name their commands in one space, whatever socket they use; guests have only their ride id.
+    """
     content = command.model_dump(mode="json", exclude={"command_id"}, exclude_none=True)
     text = json.dumps([path_id, content], sort_keys=True)
     who = f"user.{principal.user_id}" if principal.user_id is not None else f"guest.{_digest(path_id)[:40]}"

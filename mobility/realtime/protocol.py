@@ -202,7 +202,7 @@ class LocationUpdate(ToldPosition):
     """One position, or `updates` with several after a dead spot; the newest of them is where the driver is."""
 
     type: Literal["location_update"]
-    # Told back when the positions are taken. A repeat needs no memory: the newest wins.
+    # Told back when the positions are stored, once under it.
     command_id: Annotated[str, Field(pattern=COMMAND_ID)] | None = None
     latitude: Latitude | None = None  # type: ignore[assignment]
     longitude: Longitude | None = None  # type: ignore[assignment]

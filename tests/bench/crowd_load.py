@@ -5,8 +5,8 @@ import json
 import random
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from tests.bench.load import OPENED_TOGETHER
 from tests.bench.pgbench import steady
@@ -87,11 +87,7 @@ class Updates:
     @staticmethod
     async def _last(wire: Wire) -> None:
         """One that is answered when it is stored, and so everything before it; sent again where an app would."""
-        # With a time of its own it is stored once, however often it is sent.
-        last = (
-            b'{"type": "location_update", "latitude": -26.2, "longitude": 28.0, "command_id": "the-last-one",'
-            b' "recorded_at": "%s"}' % datetime.now(UTC).isoformat().encode()
-        )  # fmt: skip
+        last = position_frame(-26.2, 28.0)[:-1] + b', "command_id": "%s"}' % uuid4().hex.encode()
         async with asyncio.timeout(PATIENCE_S):
             wire.send(last)
             while b'"command_done"' not in (answer := await wire.receive()):

@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from geo.coordinates import lat_lon
+from mobility.commands.services import Wanted
 from mobility.delivery import background
 from mobility.demand.services import count_hour
 from mobility.dispatch.dispatcher import forget_old_explanations, sweep, sweep_next
@@ -21,7 +22,7 @@ from mobility.dispatch.duty import connect_driver, renew_presence, take_open_req
 from mobility.dispatch.inbox import read_state
 from mobility.dispatch.offers import mark_delivered
 from mobility.invariants.queries import broken_invariants
-from mobility.locations.ingest import write_fixes
+from mobility.locations.ingest import Named, write_fixes
 from mobility.locations.services import place_driver
 from mobility.models import Booking, Driver, Offer
 from tests.dispatch import test_interleavings as races
@@ -54,10 +55,21 @@ def this_hour(w):
     return w.__dict__.setdefault("hour", datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
 
 
+def named_once(w, n, at):
+    """A position of driver 1, of when it arrives, by a name."""
+    return Named(Wanted(f"user.{w.users[0]}", f"p{n}", "d" * 64), {"n": n}, [fix(w.drivers[0], at)])
+
+
+def named_positions(w):
+    """One that was told before, where it was; a new one; and one of driver 2 without a name."""
+    return write_fixes([fix(w.drivers[1], THERE, soon(w))], [named_once(w, 2, NEXT_DOOR), named_once(w, 1, THERE)])
+
+
 COMMANDS = races.COMMANDS | {
     "reconnect": lambda w: connect_driver(w.drivers[0], UUID(int=1)),
     "stay connected": lambda w: renew_presence({w.drivers[0]: UUID(int=1)}),
     "positions": lambda w: write_fixes([fix(w.drivers[0], at, soon(w) + n) for n, at in enumerate((THERE, NEXT_DOOR))]),
+    "named positions": named_positions,
     "place": lambda w: place_driver(w.drivers[0], THERE),
     "delivered": lambda w: mark_delivered(w.drivers[0], Offer.objects.get(driver=w.drivers[0]).pk),
     "take open request": lambda w: take_open_request(w.drivers[0]),
@@ -72,6 +84,12 @@ def last_miss(w):
     """Driver 1 missed two requests before this one: the third sends them offline."""
     races.missed(w)
     Driver.objects.filter(pk=w.drivers[0]).update(missed_offers=2)
+
+
+def told_before(w):
+    """Driver 1 has told a position by a name."""
+    races.idle(w)
+    write_fixes([], [named_once(w, 1, THERE)])
 
 
 def given_back_often(w):
@@ -93,6 +111,7 @@ def due(w):
 
 PRESSED = {
     races.idle: ["ask", "4 goes offline", "go online", "reconnect", "stay connected", "positions", "place"],
+    told_before: ["named positions"],
     races.asked: [
         "ask", "ask otherwise", "accept", "decline", "acknowledge", "delivered", "take open request", "cancel",
         "operator cancels", "assign 1", "assign 4", "go offline", "go online", "reconnect", "4 is offered", "look",
@@ -113,7 +132,7 @@ QUICK = {(races.asked, "accept", fault) for fault in FAULTS} | {
     (races.idle, "ask", DEAD), (races.unfulfilled, "ask", LOCK_TIMEOUT), (races.two_rides, "cancel", LOST),
     (races.confirmed, "give back", DEADLOCK), (races.arrived, "no-show", STATEMENT_TIMEOUT),
     (races.in_progress, "complete", LOCK_TIMEOUT), (races.lost, "sweep", DEADLOCK),
-    (races.asked, "reconnect", LOST),
+    (races.asked, "reconnect", LOST), (told_before, "named positions", LOST),
     (races.unfulfilled, "count demand", DEAD),
 }  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 
 from geo.coordinates import LatLon, from_point, lat_lon
 from mobility.locations import ingest
-from mobility.locations.fixes import Door, Drop, Fix, sift
-from mobility.locations.ingest import Buffer, write_fixes
+from mobility.locations.fixes import Door, Drop, sift
+from mobility.locations.ingest import write_fixes
 from mobility.models import DriverLocation, Position
 from tests.positions import fix
 
@@ -182,46 +181,6 @@ def test_the_database_does_not_take_them_either(make_driver):
 
 
 # --- the buffer --------------------------------------------------------------------------------------------------
-
-
-class Written:
-    """Stands where the database is: notes what is written, and fails when told to."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[Fix]] = []
-        self.faults: list[Exception] = []
-        self.open = threading.Event()
-        self.open.set()
-
-    def __call__(self, fixes: Sequence[Fix]) -> None:
-        assert self.open.wait(10)
-        if self.faults:
-            raise self.faults.pop(0)
-        self.batches.append(list(fixes))
-
-
-@pytest.fixture
-def written():
-    return Written()
-
-
-@pytest.fixture
-def buffer(written):
-    """buffer(**limits): a running buffer that writes into `written`."""
-    running: list[tuple[Buffer, threading.Thread]] = []
-
-    def make(**limits) -> Buffer:
-        made = Buffer(written, **limits)
-        thread = threading.Thread(target=made.run)
-        thread.start()
-        running.append((made, thread))
-        return made
-
-    yield make
-    for made, thread in running:
-        made.end()
-        thread.join(10)
-        assert not thread.is_alive()
 
 
 def test_positions_are_written_together_some_time_after_the_first(buffer, written):

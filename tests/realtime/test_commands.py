@@ -4,12 +4,13 @@ import asyncio
 import json
 from uuid import uuid4
 
+import psycopg
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from knox.models import AuthToken
 
 from mobility.errors import Refusal
-from mobility.models import Booking, Command, Driver, Offer, RideEvent
+from mobility.models import Booking, Command, Driver, DriverLocation, Offer, Position, RideEvent
 from mobility.realtime.once import answering
 from mobility.realtime.passenger import PassengerSocket
 from mobility.realtime.socket import Socket
@@ -218,15 +219,109 @@ async def test_an_error_about_a_frame_names_its_command_and_is_not_remembered(se
         assert (await told(client))[-1]["type"] == "command_done"
 
 
-async def test_a_taken_position_is_answered_when_it_has_an_id(server, fleet):
+# --- positions -----------------------------------------------------------------------------------------------------
+
+HERE = {"type": "location_update", "latitude": -26.2, "longitude": 28.0}
+
+
+def stored():
+    """Latitudes of all positions that are stored."""
+    return sorted(round(row.position.y, 5) for row in Position.objects.all())
+
+
+async def test_a_position_with_an_id_is_answered_when_it_is_stored(server, fleet):
     driver = await fleet.driver()
     async with fleet.socket(server, driver) as app:
-        here = {"type": "location_update", "latitude": -26.2, "longitude": 28.0}
-        answer = await app.ask(named(here, "p1"))
+        answer = await app.ask(named(HERE, "p1"))
         assert answer == {"type": "command_done", "command_id": "p1", "command": "location_update"}
-        await app.send(here)
+        assert await in_thread(stored) == [-26.2]
+        await again(app, named(HERE, "p1"), answer)
+        await app.send(HERE)
         await app.quiet()
-    assert await in_thread(Command.objects.count) == 0
+        await again(app, named(HERE, "p1"), answer)
+    assert await in_thread(stored) == [-26.2, -26.2]  # the named one, and the one without a name
+    assert await in_thread(Command.objects.count) == 1
+
+
+async def test_other_positions_or_another_command_under_a_used_id_are_refused(server, fleet):
+    driver = await fleet.driver(status="offline")
+    async with fleet.socket(server, driver) as app:
+        await app.ask(named(HERE, "p1"))
+        for other in (HERE | {"latitude": -26.3}, HERE | {"speed": 3.0}, {"type": "go_online", "auto_accept": False}):
+            error = await app.ask(named(other, "p1"))
+            assert (error["code"], error["command_id"]) == ("command_id_reused", "p1")
+        await app.send(named({"type": "go_online", "auto_accept": False}, "g1"))
+        await told(app)
+        assert (await app.ask(named(HERE, "g1")))["code"] == "command_id_reused"
+    assert await in_thread(stored) == [-26.2]
+    place = await in_thread(DriverLocation.objects.get)
+    assert (place.position.coords, place.dispatchable) == ((28.0, -26.2), True)
+
+
+async def test_positions_that_were_dropped_are_answered_as_before(server, fleet):
+    driver = await fleet.driver()
+    cold, warm = {"latitude": 0.0, "longitude": 0.0}, {"latitude": -26.2, "longitude": 28.0}
+    async with fleet.socket(server, driver) as app:
+        for command_id, updates in (("all", [cold, cold]), ("some", [cold, warm])):
+            sent = {"type": "location_update", "updates": updates, "command_id": command_id}
+            answer = await app.ask(sent)
+            assert answer["type"] == ("error" if command_id == "all" else "command_done")
+            await again(app, sent, answer)
+    assert await in_thread(stored) == [-26.2]
+
+
+async def test_a_position_told_to_two_servers_at_once_and_to_a_third_later_is_stored_once(tmp_path, fleet):
+    driver = await fleet.driver()
+    sent = [named(HERE | {"latitude": -26.2 - n / 1000}) for n in range(20)]
+
+    async def tell(server):
+        async with fleet.socket(server, driver, greeted=False) as app:
+            answers = []
+            for command in sent:
+                await app.send(command)
+            while len(answers) < len(sent):
+                frame = await app.receive()
+                if frame["type"] in {"command_done", "error"}:
+                    answers.append(frame)
+            return answers
+
+    # Without Redis the two do not hear of each other, so neither closes its socket for the other's.
+    with serving(tmp_path) as one, serving(tmp_path) as other:
+        answers = await asyncio.gather(tell(one), tell(other))
+        assert answers[0] == answers[1]
+        assert {a["type"] for a in answers[0]} == {"command_done"}
+        one.process.kill()
+        with serving(tmp_path) as third:
+            assert await tell(third) == answers[0]
+    assert await in_thread(stored) == sorted(round(command["latitude"], 5) for command in sent)
+
+
+async def test_a_position_whose_answer_came_too_late_is_stored_once_however_often_it_is_told(
+    tmp_path, fleet, admin_url
+):
+    """The database does not get on for seconds: the app is told to try again, and does, also at another server."""
+    driver = await fleet.driver()
+    many = named({"type": "location_update", "updates": [{"latitude": -26.2, "longitude": 28.0}] * 2})
+    with serving(tmp_path) as server, serving(tmp_path) as other:
+        async with fleet.socket(server, driver) as app, fleet.socket(other, driver) as app_of_other:
+            with psycopg.connect(admin_url) as admin:
+                admin.execute("SELECT FROM mobility_driver_location FOR UPDATE")
+                for client in (app, app_of_other, app):
+                    await client.send(many)
+                    await client.send(named(HERE, "p1"))
+                for client in (app, app_of_other):
+                    refused = [await client.receive() for _ in range(2)]
+                    assert [f["code"] for f in refused] == ["unavailable"] * 2
+                    assert [f["command_id"] for f in refused] == [many["command_id"], "p1"]
+            for client in (app, app_of_other):
+                await client.send(many)
+                await client.send(named(HERE, "p1"))
+                answers = []
+                while len(answers) < 2:
+                    frame = await client.receive()
+                    answers += [frame] if frame.get("code") != "unavailable" else []
+                assert [f["type"] for f in answers] == ["command_done"] * 2
+    assert await in_thread(stored) == [-26.2] * 3
 
 
 async def test_an_error_about_a_hint_names_no_command_of_whoever_caused_the_hint(monkeypatch):
