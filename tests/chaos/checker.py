@@ -149,16 +149,13 @@ def _answers(history: History, truth: Truth) -> Iterator[Violation]:
 
 
 def _remembered(history: History, truth: Truth) -> Iterator[Violation]:
-    """The database remembers each answer that was given, word for word, and none to a command that nobody gave.
-
-    Positions are not remembered: the newest wins, however often it comes.
-    """
+    """The database remembers each answer that was given, word for word, and none to a command that nobody gave."""
     given: dict[tuple[int, str], Op] = {}
     for op in history.ops:
         driver = truth.drivers.get(op.who) if op.role == "driver" else None
         given[op.who if driver is None else driver.user_id, op.command_id] = op
     for named, op in given.items():
-        if op.answers and op.command != "location_update" and truth.answers.get(named) != op.answers[0]:
+        if op.answers and truth.answers.get(named) != op.answers[0]:
             said = f"answered {op.answers[0]}, remembered {truth.answers.get(named)}"
             yield Violation("lost", f"{op.role} {op.who}, {op.command} {op.command_id}: {said}")
     for named in truth.answers.keys() - given.keys():

@@ -1,14 +1,13 @@
 """Judges the drivers' own rows: what they say is what the drivers' commands made of them. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 
-from tests.chaos.history import Driver, History, Offer, Op, Truth, Violation
+from tests.chaos.history import Driver, History, Offer, Op, Place, Truth, Violation
 
 
 def rows(history: History, truth: Truth) -> Iterator[Violation]:
-    """Rides counted, duty, position, and what became of requests."""
+    """Rides counted, duty, positions, and what became of requests."""
     completed = Counter(booking.driver_id for booking in truth.bookings.values() if booking.status == "completed")
     mine: defaultdict[int, list[Op]] = defaultdict(list)
     for op in history.ops:
@@ -26,7 +25,7 @@ def rows(history: History, truth: Truth) -> Iterator[Violation]:
             wanted = offer.origin == "asked" or (offer.origin == "auto_accept" and takes)
             if offer.driver_id == driver.id and not wanted:
                 yield Violation("made up", f"{offer}: the driver never asked for that")
-        yield from _position(driver, mine[driver.id])
+        yield from _places(driver, mine[driver.id], truth.places.get(driver.id, []))
         for op in mine[driver.id]:
             offers = asked[op.ride, driver.id]
             if op.outcome == "ok" and not _is_answered(op, offers, history.epoch):
@@ -53,17 +52,19 @@ def _duty(driver: Driver, ops: Iterable[Op]) -> Iterator[Violation]:
         yield Violation("lost", f"{driver}: they asked for auto_accept in {possible}")
 
 
-def _position(driver: Driver, ops: Iterable[Op]) -> Iterator[Violation]:
-    """The position is the newest answered one, or a newer unanswered one."""
-    told_at = {
-        datetime.fromisoformat(op.sent["recorded_at"]).timestamp(): op
-        for op in ops if op.command == "location_update" and op.outcome != "fail"
-    }  # fmt: skip
-    sure = max((at for at, op in told_at.items() if op.outcome == "ok"), default=0.0)
-    if sure and driver.recorded_at < sure - 0.001:
-        yield Violation("lost", f"{driver}: a position of {sure} was answered")
-    if told_at and driver.recorded_at > min(told_at) - 0.001:
-        near = [op for at, op in told_at.items() if abs(at - driver.recorded_at) < 0.001]
-        here = (round(driver.latitude, 6), round(driver.longitude, 6))
-        if not any((round(op.sent["latitude"], 6), round(op.sent["longitude"], 6)) == here for op in near):
-            yield Violation("made up", f"{driver}: no position they told")
+def _places(driver: Driver, ops: Iterable[Op], places: Sequence[Place]) -> Iterator[Violation]:
+    """Each position is stored once if it was answered and at most once if not; the driver is where the newest says."""
+    told = {(op.sent["latitude"], op.sent["longitude"]): op for op in ops if op.command == "location_update"}
+    stored = Counter((place.latitude, place.longitude) for place in places)
+    for at, op in told.items():
+        words = f"driver {driver.id}, {op.command} {op.command_id}, {op.outcome}: stored {stored[at]} times"
+        if op.outcome == "ok" and not stored[at]:
+            yield Violation("lost", words)
+        if stored[at] > 1:
+            yield Violation("doubled", words)
+        if op.outcome == "fail" and stored[at]:
+            yield Violation("made up", words)
+    for at in stored.keys() - told.keys():
+        yield Violation("made up", f"driver {driver.id}: no position they told is {at}")
+    if places and (driver.latitude, driver.longitude, driver.recorded_at) != places[-1]:
+        yield Violation("lost", f"{driver}: the newest position is {places[-1]}")

@@ -159,6 +159,14 @@ class Driver(NamedTuple):
     recorded_at: float
 
 
+class Place(NamedTuple):
+    """A row of a driver's past positions; `at` in seconds since 1970."""
+
+    latitude: float
+    longitude: float
+    at: float
+
+
 class Told(NamedTuple):
     """A row of a driver's inbox."""
 
@@ -170,8 +178,8 @@ class Told(NamedTuple):
 
 @dataclass
 class Truth:
-    """The database when everything has come to rest. `log` by booking, `inbox` by driver, both in order; `answers`, as
-    they are remembered, by user and command_id.
+    """The database when everything has come to rest. `log` by booking, `inbox` and `places` by driver, in order;
+    `answers`, as they are remembered, by user and command_id.
     """
 
     bookings: dict[int, Booking] = field(default_factory=dict)
@@ -180,6 +188,7 @@ class Truth:
     drivers: dict[int, Driver] = field(default_factory=dict)
     inbox: dict[int, list[Told]] = field(default_factory=dict)
     answers: dict[tuple[int, str], Frame] = field(default_factory=dict)
+    places: dict[int, list[Place]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
 

@@ -209,8 +209,11 @@ class Driver(App):
             await self._about("driver_arrived", ride)
 
     async def _move(self, latitude: float, longitude: float) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        await self.command("location_update", latitude=latitude, longitude=longitude, recorded_at=now)
+        """Half the devices' positions say their time; the others are of when they arrive. No two are of one place."""
+        place = {"latitude": latitude + self.rng.uniform(-1e-5, 1e-5), "longitude": longitude}
+        if self.rng.random() < 0.5:
+            place["recorded_at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        await self.command("location_update", **place)
 
     def view(self) -> View:
         """What this driver believes."""

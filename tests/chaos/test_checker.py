@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.checker import not_converged, violations
-from tests.chaos.history import Booking, Driver, History, Life, Offer, Op, Row, Struck, Told, Truth, View
+from tests.chaos.history import Booking, Driver, History, Life, Offer, Op, Place, Row, Struck, Told, Truth, View
 
 PASSENGER, DRIVER, RIDE, BOOKING = 9, 1, "r9-1", 5
 EVENTS = (
@@ -71,7 +71,8 @@ def story() -> tuple[History, Truth]:
         log={BOOKING: log},
         offers=[Offer(1, BOOKING, DRIVER, "accepted", "asked", "", delivered=True, settled=15.0)],
         drivers={DRIVER: Driver(DRIVER, DRIVER, "available", False, 1, 2, -26.2, 28.0, 1767225600.0)},
-        answers={(o.who, o.command_id): o.answers[0] for o in history.ops if o.command != "location_update"},
+        answers={(o.who, o.command_id): o.answers[0] for o in history.ops},
+        places={DRIVER: [Place(-26.2, 28.0, 1767225600.0)]},
         inbox={DRIVER: [Told(DRIVER, 1, "ride_request", BOOKING), Told(DRIVER, 2, "ride_assigned", BOOKING)]},
     )
     return history, truth
@@ -191,6 +192,11 @@ def taken_after_going_online(history: History, truth: Truth) -> None:
     swap(truth.offers, 0, settled=op(history, "go_online").began + 2)
 
 
+def unanswered_position_twice(history: History, truth: Truth) -> None:
+    unanswered(history, "location_update")
+    truth.places[DRIVER].insert(0, Place(-26.2, 28.0, 9.0))
+
+
 TAMPERED: dict[str, tuple[Tamper, str]] = {
     "a booking that was answered is gone": (lambda h, t: forget(t), "lost"),
     "a move that was answered is gone": (lambda h, t: t.log[BOOKING].pop(3), "lost"),
@@ -209,8 +215,12 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
     "other words than were asked": (lambda h, t: ride(t, notes="c99"), "made up"),
     "taken for a driver long after they went online": (taken_after_going_online, "made up"),
     "taken for a driver who accepts by hand": (lambda h, t: swap(t.offers, 0, origin="auto_accept"), "made up"),
-    "a position nobody told": (lambda h, t: driver(t, latitude=-26.3), "made up"),
-    "an answered position is gone": (lambda h, t: driver(t, recorded_at=9.0), "lost"),
+    "a position nobody told": (lambda h, t: t.places[DRIVER].insert(0, Place(-26.3, 28.0, 9.0)), "made up"),
+    "a refused position is stored": (lambda h, t: refuse(h, "location_update"), "made up"),
+    "an answered position is gone": (lambda h, t: t.places.clear(), "lost"),
+    "a position is stored twice": (lambda h, t: t.places[DRIVER].insert(0, Place(-26.2, 28.0, 9.0)), "doubled"),
+    "an unanswered position is stored twice": (unanswered_position_twice, "doubled"),
+    "a driver is not where they were last": (lambda h, t: driver(t, latitude=-26.3), "lost"),
     "auto_accept that was not asked for": (lambda h, t: driver(t, auto_accept=True), "lost"),
     "a move was stored twice": (lambda h, t: t.log[BOOKING].append(t.log[BOOKING][3]), "doubled"),
     "a search was begun twice": (
@@ -290,8 +300,15 @@ def a_request_over(history: History, truth: Truth) -> None:
     history.views[1] = View("driver", DRIVER, None, 3, "")
 
 
+def position_lost_unanswered(history: History, truth: Truth) -> None:
+    unanswered(history, "location_update")
+    truth.places.clear()
+
+
 SOUND: dict[str, Tamper] = {
     "a request is taken by going online to take rides unasked": taken_by_going_online,
+    "an unanswered position that was stored": lambda h, t: unanswered(h, "location_update"),
+    "an unanswered position that was not stored": position_lost_unanswered,
     "an unanswered command that was done": lambda h, t: unanswered(h, "complete_ride"),
     "unanswered commands that were not done": nothing_of_the_end,
     "a repeated answer": lambda h, t: op(h, "find_driver").answers.append(op(h, "find_driver").answers[0]),

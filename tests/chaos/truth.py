@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.bench.stage import BenchError, Fleet
-from tests.chaos.history import Booking, Driver, Offer, Row, Told, Truth
+from tests.chaos.history import Booking, Driver, Offer, Place, Row, Told, Truth
 from tests.environment import ROOT
 
 _BOOKINGS = "SELECT id, ride_id, passenger_id, driver_id, status, seq, notes, cancellation_reason FROM mobility_booking"
@@ -22,6 +22,8 @@ _DRIVERS = """SELECT d.id, d.user_id, d.status, d.auto_accept, d.total_rides, d.
     ST_X(l.position), extract(epoch FROM l.recorded_at)::float8
     FROM mobility_driver d JOIN mobility_driver_location l ON l.driver_id = d.id"""
 _INBOX = "SELECT driver_id, seq, kind, booking_id FROM mobility_driver_inbox ORDER BY driver_id, seq"
+_PLACES = """SELECT driver_id, ST_Y(position), ST_X(position), extract(epoch FROM recorded_at)::float8
+    FROM mobility_position ORDER BY driver_id, recorded_at"""
 _ANSWERS = """SELECT split_part(principal, '.', 2)::bigint, command_id, answer FROM mobility_command
     WHERE principal LIKE 'user.%'"""
 _UNDER_WAY = """SELECT (SELECT count(*) FROM mobility_booking WHERE status IN ('pending', 'confirmed', 'in_progress'))
@@ -38,11 +40,15 @@ def read(fleet: Fleet) -> Truth:
         inbox: dict[int, list[Told]] = defaultdict(list)
         for told in map(Told._make, connection.execute(_INBOX)):
             inbox[told.driver_id].append(told)
+        places: dict[int, list[Place]] = defaultdict(list)
+        for driver_id, *place in connection.execute(_PLACES):
+            places[driver_id].append(Place._make(place))
         return Truth(
             {b.id: b for b in map(Booking._make, connection.execute(_BOOKINGS))}, dict(log),
             [Offer._make(row) for row in connection.execute(_OFFERS)],
             {d.id: d for d in map(Driver._make, connection.execute(_DRIVERS))}, dict(inbox),
             {(user, command_id): answer for user, command_id, answer in connection.execute(_ANSWERS)},
+            dict(places),
         )  # fmt: skip
 
 
