@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.own_code import own_code
-from tests.bench.stage import START_LIMIT_S, BenchError, Stage, answers_http, libpq_env, run
+from tests.bench.stage import AS_SHIPPED, START_LIMIT_S, BenchError, Stage, answers_http, libpq_env, run
 from tests.environment import ROOT
 
 SERVERS = 2
@@ -138,7 +138,7 @@ class System:
     def __init__(self, folder: Path, *, keep: bool = False, careless: bool = False) -> None:
         self._careless = careless
         self.folder, self._ends = folder, ExitStack()
-        self._stage = Stage(keep=keep, cluster=folder / "postgres", port=quiet_port())
+        self._stage = Stage(keep=keep, cluster=folder / "postgres", port=quiet_port(), limits=AS_SHIPPED)
         self.targets: dict[str, Daemon | Postgres] = {}
         self.ports = [quiet_port() for _ in range(SERVERS)]
 

@@ -29,7 +29,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.bench.report import DISTURBED, console, machine, say
-from tests.bench.stage import LOGS, Disturbance, Stage, exit_code, service
+from tests.bench.stage import AS_SHIPPED, LOGS, Disturbance, Stage, exit_code, service
 from tests.environment import ROOT, libpq
 from tests.fuzz.run import Ground, Outcome, Plan, run
 from tests.fuzz.verdict import answers, errors_in_log, judge, slowed_down, slower, written
@@ -75,7 +75,7 @@ def _fuzz(asked: argparse.Namespace) -> int:
     plan = Plan(frames, asked.seed, CONTROL_S if frames >= JUDGED_FROM else 0)
     if not asked.replay:
         say(f"{plan.frames:,} frames over {plan.sockets} sockets, seed {plan.seed}")
-    with Stage(keep=False) as stage, Disturbance() as others:
+    with Stage(keep=False, limits=AS_SHIPPED) as stage, Disturbance() as others:
         fleet = stage.database("fuzz", plan.drivers)
         env = stage.service_env(
             fleet, LOG_LEVEL="INFO", LOG_FORMAT="json", CARECONNECT_FRAMES_PER_S="20", CARECONNECT_FRAMES_BURST="60"
