@@ -87,9 +87,18 @@ def _write(fixes: Sequence[Fix]) -> None:
     counts["stored"] += done.stored
     # After the commit: who changes a driver locks the driver first and the position second.
     if done.restless:
-        transaction.on_commit(lambda: _set_moving(done.restless))
+        transaction.on_commit(lambda: _follow(_set_moving, done.restless))
     if done.returned:
-        transaction.on_commit(lambda: mark_returned(done.returned))
+        transaction.on_commit(lambda: _follow(mark_returned, done.returned))
+
+
+def _follow(work: Callable[[list[int]], Any], driver_ids: list[int]) -> None:
+    """What follows from positions that are stored. A failure must not have them stored again; the next one of a driver
+    makes up for it."""
+    try:
+        work(driver_ids)
+    except Exception as error:
+        log.warning("positions_not_followed", work=work.__name__, drivers=len(driver_ids), error=repr(error))
 
 
 @state_change
@@ -102,12 +111,15 @@ Write = Callable[[Sequence[Fix], Sequence[Named]], list[Answer | Refusal]]
 
 class _Batch:
     """Positions, and what is done when they are written: one future for all who brought them, for named ones each its
-    own. `count`: how many positions, a name without any as one."""
+    own. `count`: how many positions, a name without any as one.
+
+    At the end a future may be done before its positions are written: one writer gave up, and the other can.
+    """
 
     def __init__(self) -> None:
         self.fixes: list[Fix] = []
         self.written: list[Future[None]] = []
-        self.named: list[tuple[Named, Future[Answer]]] = []
+        self.named: list[tuple[Named, Future[Answer | Refusal]]] = []
         self.count = 0
 
     def add(self, fixes: Sequence[Fix]) -> None:
@@ -115,9 +127,9 @@ class _Batch:
         self.fixes.extend(fixes)
         self.count += len(fixes)
 
-    def add_named(self, named: Named) -> "Future[Answer]":
+    def add_named(self, named: Named) -> "Future[Answer | Refusal]":
         """These too; the future is their answer."""
-        told: Future[Answer] = Future()
+        told: Future[Answer | Refusal] = Future()
         self.named.append((named, told))
         self.count += max(1, len(named.fixes))
         return told
@@ -133,29 +145,24 @@ class _Batch:
         """Have them written and tell everybody who waits."""
         answers = write(self.fixes, [named for named, _ in self.named])
         for future in self.written:
-            _tell(future, None)
+            if not future.done():
+                future.set_result(None)
         for (_, told), answer in zip(self.named, answers, strict=True):
-            _tell(told, answer)
+            if not told.done():
+                told.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         """Tell everybody who waits."""
         for future in self.written:
-            _tell(future, error)
-        self.fail_named(error)
+            if not future.done():
+                future.set_exception(error)
+        self.refuse_named("unavailable" if isinstance(error, OperationalError | InterfaceError) else "internal_error")
 
-    def fail_named(self, error: Exception) -> None:
+    def refuse_named(self, code: str) -> None:
         """Tell those who wait for named ones."""
         for _, told in self.named:
-            _tell(told, error)
-
-
-def _tell(future: "Future[Any]", outcome: Any) -> None:
-    if future.done():
-        return  # at the end, when the other writer gave up on it
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+            if not told.done():
+                told.set_result(Refusal(code))
 
 
 class Buffer:
@@ -182,8 +189,8 @@ class Buffer:
             self._grew(len(fixes))
             return batch.written[0]
 
-    def put_named(self, named: Named) -> "Future[Answer]":
-        """Have these written soon, once under their name. The future is the answer, or fails with a `Refusal`."""
+    def put_named(self, named: Named) -> "Future[Answer | Refusal]":
+        """Have these written soon, once under their name. The future is the answer, or why there is none."""
         with self._news:
             batch = self._open_batch()
             before = batch.count
@@ -282,7 +289,7 @@ class Buffer:
                 known = newest.get(fix.driver_id)
                 if known is None or _when(known, wall) < _when(fix, wall):
                     newest[fix.driver_id] = fix
-            batch.fail_named(Refusal("unavailable"))
+            batch.refuse_named("unavailable")
         kept.add([*newest.values()])
         counts["superseded"] += self._count - kept.count
         self._waiting.clear()
@@ -347,10 +354,12 @@ def take(fixes: Iterable[Fix]) -> Taken:
     return Taken(dropped, None)
 
 
-def take_named(wanted: Wanted, fixes: Iterable[Fix], answer: Callable[["Counter[Drop]"], Answer]) -> "Future[Answer]":
+def take_named(
+    wanted: Wanted, fixes: Iterable[Fix], answer: Callable[["Counter[Drop]"], Answer]
+) -> "Future[Answer | Refusal]":
     """Let positions in that came under a name, once. `answer` says what is told when those that were dropped are these.
 
-    The future is that answer, or the one that was given under this name before; or a `Refusal`. Without a running
+    The future is that answer, or the one that was given under this name before; or why there is none. Without a running
     buffer it is done when this returns.
     """
     taken, dropped = _sifted(fixes)

@@ -77,7 +77,6 @@ class DriverSocket(Socket):
     socket_id: UUID
     inbox_told = 0
     is_present = False
-    _stored: "Future[Any] | None" = None  # done when the position told last is
 
     def check_path(self) -> None:
         """The path names a driver, by number or phone; which one is looked up once we know who is speaking."""
@@ -94,6 +93,7 @@ class DriverSocket(Socket):
             raise Refusal("forbidden", "This is not your driver's account.")
         self.driver_id, self.socket_id = mine.id, uuid4()
         self._confirms = auth.subprotocol(self.scope) is not None
+        self._storing: list[Future[Any]] = []  # done when positions are stored that were told
         self._positions = TokenBucket(knobs().positions_per_s, knobs().positions_burst)
         self._drops_told: set[Drop] = set()
 
@@ -146,7 +146,7 @@ class DriverSocket(Socket):
             await self._take_named(command, fixes)
             return
         taken = ingest.take(fixes) if ingest.is_buffered() else await in_database(ingest.take, fixes)
-        self._stored = taken.written or self._stored
+        self._being_stored(taken.written)
         await self._tell_drops(taken.dropped)
 
     async def _take_named(self, command: LocationUpdate, fixes: list[Fix]) -> None:
@@ -160,8 +160,10 @@ class DriverSocket(Socket):
 
         named = wanted, fixes, answer
         told = ingest.take_named(*named) if ingest.is_buffered() else await in_database(ingest.take_named, *named)
-        self._stored = told
-        await self.tell(await self._soon(told))
+        self._being_stored(told)
+        (outcome,) = await self._soon(told)
+        # Not raised: an exception that its own future holds would keep this socket in memory.
+        await (self._tell_error(outcome) if isinstance(outcome, Refusal) else self.tell(outcome))
 
     async def _tell_drops(self, dropped: "Counter[Drop]") -> None:
         """Each reason once, until positions are good again: a phone in a tunnel need not hear it every second."""
@@ -173,15 +175,22 @@ class DriverSocket(Socket):
             self._drops_told.clear()
 
     async def _position_stored(self) -> None:
-        """What comes after a position sees it."""
-        if self._stored is not None and not self._stored.done():
-            await self._soon(self._stored)
+        """What comes after positions sees them. What became of named ones is told by their own answers."""
+        self._being_stored(None)
+        if self._storing:
+            await self._soon(*self._storing)
 
-    async def _soon(self, stored: "Future[Any]") -> Any:
+    def _being_stored(self, more: "Future[Any] | None") -> None:
+        """Keep those that are not done: two threads write, so a later one may be done before an earlier one."""
+        self._storing = [one for one in self._storing if one is not more and not one.done()]
+        if more is not None and not more.done():
+            self._storing.append(more)
+
+    async def _soon(self, *stored: "Future[Any]") -> list[Any]:
         ingest.hurry()
         try:
             async with asyncio.timeout(STORED_WITHIN_S):
-                return await asyncio.shield(asyncio.wrap_future(stored))
+                return [await asyncio.shield(asyncio.wrap_future(one)) for one in stored]
         except TimeoutError:
             raise Refusal("unavailable") from None
 

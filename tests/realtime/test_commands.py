@@ -324,6 +324,50 @@ async def test_a_position_whose_answer_came_too_late_is_stored_once_however_ofte
     assert await in_thread(stored) == [-26.2] * 3
 
 
+async def test_what_became_of_a_position_is_no_answer_to_the_command_after_it(tmp_path, fleet, admin_url):
+    driver = await fleet.driver(status="offline")
+    with serving(tmp_path) as server:
+        async with fleet.socket(server, driver) as app:
+            await app.ask(named(HERE, "p1"))
+            with psycopg.connect(admin_url) as admin:
+                admin.execute("SELECT FROM mobility_driver_location FOR UPDATE")
+                await app.send(HERE)
+                await asyncio.sleep(0.4)  # a writer is busy with it
+                await app.send(named(HERE | {"latitude": -26.3}, "p1"))
+                late = await app.receive()
+                await app.send(named({"type": "go_online", "auto_accept": False}, "g1"))
+                await asyncio.sleep(0.5)  # until it waits for the position
+            answers = [late, (await told(app))[-1]]
+    # Which writer has the second position decides whether it is refused at once.
+    assert (answers[0]["command_id"], answers[0]["code"] in {"unavailable", "command_id_reused"}) == ("p1", True)
+    assert (answers[1]["type"], answers[1]["command_id"]) == ("command_done", "g1")
+
+
+@pytest.mark.parametrize("between", ["dropped", "repeated"])
+async def test_a_command_waits_for_a_position_though_a_later_one_is_answered(tmp_path, fleet, admin_url, between):
+    """Two threads write: one is held up with where the driver has come to, the other has no more to store."""
+    driver = await fleet.driver(1_000)
+    here = {"type": "location_update", "latitude": -26.2041, "longitude": 28.0473}
+    other = named(here | {"latitude": 0.0, "longitude": 0.0} if between == "dropped" else HERE | {"longitude": 28.0473})
+    with serving(tmp_path) as server:
+        async with fleet.socket(server, driver) as app, server.ride() as passenger:
+            if between == "repeated":
+                assert (await app.ask(other))["type"] == "command_done"
+            await passenger.send(EXAMPLE)
+            request = await app.until("ride_request")
+            await app.send(about(request, "accept_ride"))
+            await app.until("ride_assigned")
+            with psycopg.connect(admin_url) as admin:
+                admin.execute("SELECT FROM mobility_driver_location FOR UPDATE")
+                await app.send(here)
+                await asyncio.sleep(0.4)  # a writer is busy with it
+                await app.send(other)
+                assert (await app.receive())["command_id"] == other["command_id"]
+                await app.send(about(request, "driver_arrived"))
+                await asyncio.sleep(0.5)
+            assert (await app.receive())["type"] == "driver_arrived"
+
+
 async def test_an_error_about_a_hint_names_no_command_of_whoever_caused_the_hint(monkeypatch):
     """In process: a hint is heard in the context of the command that made the change."""
     scope = {

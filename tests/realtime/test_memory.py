@@ -5,6 +5,7 @@ A full garbage collection holds up every other socket, so none must be needed be
 
 import asyncio
 import gc
+from concurrent.futures import Future
 
 import pytest
 from uvicorn.config import Config
@@ -12,7 +13,10 @@ from uvicorn.server import ServerState
 from websockets.server import ServerProtocol
 
 from config import wire
-from mobility.realtime.protocol import Misunderstood
+from mobility.errors import Refusal
+from mobility.locations import ingest
+from mobility.realtime.driver import DriverSocket
+from mobility.realtime.protocol import LocationUpdate, Misunderstood
 from mobility.realtime.socket import Socket, UnknownPath
 from tests.realtime.test_wire import HANDSHAKE, MASK
 
@@ -28,7 +32,25 @@ class Anybody(Socket):
         raise Misunderstood("invalid_json")
 
 
-SOCKETS = {"/ws/nowhere/": UnknownPath.as_asgi(), "/ws/ride/x/": Anybody.as_asgi()}
+class Refused(DriverSocket):
+    """A driver's socket without a database, whose named positions are refused a moment after they were told."""
+
+    check_path = Anybody.check_path
+
+    async def admit(self):
+        """Anybody."""
+        self.driver_id, self._storing = 1, []
+
+    async def opened(self):
+        """Without a greeting."""
+
+    async def frame(self, text):
+        """A position, whatever it is."""
+        update = {"type": "location_update", "latitude": 0.0, "longitude": 0.0, "command_id": "c"}
+        await self._take_positions(LocationUpdate(**update))
+
+
+SOCKETS = {"/ws/driver/1/": Refused.as_asgi(), "/ws/nowhere/": UnknownPath.as_asgi(), "/ws/ride/x/": Anybody.as_asgi()}
 CLOSE = b"\x88\x80" + MASK
 ENDS = {
     "left": b"", "closed": CLOSE, "misunderstood and closed": b"\x81\x80" + MASK + CLOSE, "broken": b"\x83\x80" + MASK,
@@ -82,6 +104,23 @@ async def nothing_is_left():
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"still in memory: {kept}")
+
+
+@pytest.mark.usefixtures("without_collector")
+async def test_a_refused_position_keeps_no_socket(port, monkeypatch):
+    refused = []
+
+    def take_named(*_):
+        future = Future()
+        refused.append(None)
+        asyncio.get_running_loop().call_later(0.05, future.set_result, Refusal("command_id_reused"))
+        return future
+
+    monkeypatch.setattr(ingest, "is_buffered", lambda: True)
+    monkeypatch.setattr(ingest, "take_named", take_named)
+    await come_and_go(port, "/ws/driver/1/", end=b"\x81\x80" + MASK + CLOSE)
+    assert refused
+    await nothing_is_left()
 
 
 @pytest.mark.usefixtures("without_collector")
