@@ -1,8 +1,11 @@
-"""The plan of faults is the seed's alone, and leaves nothing out."""
+"""The plan of faults is the seed's alone, and leaves nothing out; and what they strike is the service as shipped."""
 
 from collections import Counter
+from pathlib import Path
 
+from tests.bench.stage import Stage
 from tests.chaos.faults import DECK, FIRST_AT_S, STOPPED_S, plan
+from tests.chaos.system import System
 
 ALL = ("postgresql", "redis", "server 0", "server 1", "dispatcher")
 
@@ -29,3 +32,10 @@ def test_what_is_not_there_is_not_struck() -> None:
     faults = plan(1, 40, 120, ("postgresql", "server 0", "server 1"))
     assert len(faults) == 40
     assert {f.target for f in faults} == {"postgresql", "server"}
+
+
+def test_the_service_waits_for_its_database_as_long_as_it_is_shipped_to(tmp_path: Path) -> None:
+    """A bench's patience there once had a frozen server hold up the other one for its whole freeze."""
+    limits = {"DB_STATEMENT_TIMEOUT_MS", "DB_LOCK_TIMEOUT_MS"}
+    assert not limits & System(tmp_path)._stage._env("", {}).keys()
+    assert limits <= Stage(keep=False)._env("", {}).keys()
