@@ -1,6 +1,7 @@
 -- A driver takes a ride, in one statement: the first valid accept wins. The caller holds the rows of the ride and of
 -- the driver. No row comes back, and nothing is changed, unless the offer is open, not expired by this database's
 -- clock, the ride is searched for and the driver free. The other open offers are withdrawn in it and their drivers told.
+-- One row a driver, in the order in which they were asked.
 WITH mine AS (
     UPDATE mobility_offer o
     SET status = 'accepted', settled_at = statement_timestamp(),
@@ -42,8 +43,9 @@ WITH mine AS (
     SELECT freed.id, freed.inbox_seq, 'ride_request_closed', others.booking_id, others.id, 'taken',
         statement_timestamp()
     FROM freed JOIN others ON others.driver_id = freed.id
-    RETURNING driver_id, seq
+    RETURNING driver_id, seq, offer_id
 )
 SELECT told.driver_id, told.seq AS inbox_seq, confirmed.seq, confirmed.ride_id, confirmed.passenger_id,
     confirmed.confirmed_at AS occurred_at
 FROM told, confirmed
+ORDER BY told.offer_id

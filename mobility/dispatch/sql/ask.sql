@@ -1,7 +1,7 @@
 -- Offer a ride to drivers, in one statement. The caller holds the rows of the ride and of the drivers, and this statement
 -- sees them as they are under those locks. Where one of them takes rides by themselves (auto_accept, or the auto_assign
 -- setting), the nearest of those is bound instead: offer accepted, booking confirmed, driver busy, log row. Each driver's
--- inbox says what was decided. A row comes back for each driver who was asked or bound.
+-- inbox says what was decided. A row comes back for each driver who was asked or bound, the nearest first.
 WITH free AS (
     SELECT d.id, d.user_id, d.auto_accept, wanted.distance_m, wanted.place
     FROM unnest(%(driver_ids)s::bigint[], %(distances_m)s::double precision[]) WITH ORDINALITY
@@ -66,3 +66,4 @@ WITH free AS (
 SELECT o.id AS offer_id, o.driver_id, o.status, o.pickup_distance_m AS distance_m, o.due_at, told.seq AS inbox_seq,
     confirmed.seq, confirmed.confirmed_at AS occurred_at
 FROM offered o JOIN told ON told.driver_id = o.driver_id LEFT JOIN confirmed ON confirmed.id = o.booking_id
+ORDER BY o.id

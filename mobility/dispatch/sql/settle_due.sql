@@ -1,6 +1,6 @@
 -- Close the offers of a ride whose time has run out: undelivered ones cost their drivers nothing, unanswered ones are
 -- missed. What ends only because the search does is neither, and stays for the caller. The caller holds the ride's row.
--- One row a driver, with the misses in a row that it makes.
+-- One row a driver, with the misses in a row that it makes, in the order in which they were asked.
 WITH due AS (
     UPDATE mobility_offer
     SET status = CASE WHEN delivered_at IS NULL THEN 'withdrawn' ELSE 'expired' END,
@@ -21,4 +21,4 @@ WITH due AS (
         CASE status WHEN 'expired' THEN 'expired' ELSE 'undelivered' END, statement_timestamp()
     FROM closed
 )
-SELECT id AS driver_id, inbox_seq, missed_offers, status FROM closed
+SELECT id AS driver_id, inbox_seq, missed_offers, status FROM closed ORDER BY offer_id
