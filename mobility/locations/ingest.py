@@ -2,8 +2,7 @@
 
 A batch is written 150 ms after its first position, or as soon as there are 1,000. Two threads with a connection each
 write, so that nothing else waits for it: one packs its batch while the database works on the other's. While the
-database is slow or away, positions wait; when they are too many, the newest of each driver stays and the others are let
-go.
+database is slow or away, positions wait (locations/buffer.py).
 
 A batch is committed like everything else, so an answered position survives; a server that is killed loses the ones that
 waited, at most those of the last 0.2 s.
@@ -14,41 +13,26 @@ stored once, however often and wherever they are told.
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from mobility.commands.services import Answer, Wanted, once_each
 from mobility.conf import knobs
 from mobility.drivers.models import Driver
 from mobility.errors import Refusal
 from mobility.locations.arrays import bigints, doubles, teach, texts
+from mobility.locations.buffer import Batch, Buffer, Named, counts
 from mobility.locations.fixes import Drop, Fix, sift
 from mobility.locations.freshness import mark_returned
 from mobility.transactions import rows, state_change
 
 log = structlog.get_logger(__name__)
-EVERY_S, AT = 0.15, 1_000
-BATCH_AT_MOST = 5_000
-WAITING_AT_MOST = 100_000
-AGAIN_AFTER_S = 0.5
 WRITERS = 2
-
-# What became of positions in this process since its start: dropped by reason, stored, superseded, failed.
-counts: Counter[str] = Counter()
-
-
-class Named(NamedTuple):
-    """Positions that came under the name of a command, perhaps none that can be taken, and what their client is told
-    when that is remembered."""
-
-    wanted: Wanted
-    answer: Answer
-    fixes: list[Fix]
 
 
 @state_change
@@ -106,199 +90,9 @@ def _set_moving(driver_ids: list[int]) -> None:
     Driver.objects.filter(pk__in=driver_ids, stationary=True).update(stationary=False)
 
 
-Write = Callable[[Sequence[Fix], Sequence[Named]], list[Answer | Refusal]]
-
-
-class _Batch:
-    """Positions, and what is done when they are written: one future for all who brought them, for named ones each its
-    own. `count`: how many positions, a name without any as one.
-
-    At the end a future may be done before its positions are written: one writer gave up, and the other can.
-    """
-
-    def __init__(self) -> None:
-        self.fixes: list[Fix] = []
-        self.written: list[Future[None]] = []
-        self.named: list[tuple[Named, Future[Answer | Refusal]]] = []
-        self.count = 0
-
-    def add(self, fixes: Sequence[Fix]) -> None:
-        """These too."""
-        self.fixes.extend(fixes)
-        self.count += len(fixes)
-
-    def add_named(self, named: Named) -> "Future[Answer | Refusal]":
-        """These too; the future is their answer."""
-        told: Future[Answer | Refusal] = Future()
-        self.named.append((named, told))
-        self.count += max(1, len(named.fixes))
-        return told
-
-    def join(self, other: "_Batch") -> None:
-        """All of another batch too."""
-        self.fixes += other.fixes
-        self.written += other.written
-        self.named += other.named
-        self.count += other.count
-
-    def write(self, write: Write) -> None:
-        """Have them written and tell everybody who waits."""
-        answers = write(self.fixes, [named for named, _ in self.named])
-        for future in self.written:
-            if not future.done():
-                future.set_result(None)
-        for (_, told), answer in zip(self.named, answers, strict=True):
-            if not told.done():
-                told.set_result(answer)
-
-    def fail(self, error: Exception) -> None:
-        """Tell everybody who waits."""
-        for future in self.written:
-            if not future.done():
-                future.set_exception(error)
-        self.refuse_named("unavailable" if isinstance(error, OperationalError | InterfaceError) else "internal_error")
-
-    def refuse_named(self, code: str) -> None:
-        """Tell those who wait for named ones."""
-        for _, told in self.named:
-            if not told.done():
-                told.set_result(Refusal(code))
-
-
-class Buffer:
-    """Positions that wait to be written by `run`, which threads of their own execute. All methods are thread-safe."""
-
-    def __init__(
-        self, write: Write, *, every_s: float = EVERY_S, at: int = AT, at_most: int = WAITING_AT_MOST
-    ) -> None:  # fmt: skip
-        self._write, self._every_s, self._at, self._at_most = write, every_s, at, at_most
-        self._news = threading.Condition()
-        self._waiting: deque[_Batch] = deque()
-        self._count, self._since, self._hurry, self._over = 0, 0.0, False, False
-
-    @property
-    def count(self) -> int:
-        """How many wait."""
-        return self._count
-
-    def put(self, fixes: Sequence[Fix]) -> "Future[None]":
-        """Have these written soon. The future is done when they are, or when newer ones of their drivers are."""
-        with self._news:
-            batch = self._open_batch()
-            batch.add(fixes)
-            self._grew(len(fixes))
-            return batch.written[0]
-
-    def put_named(self, named: Named) -> "Future[Answer | Refusal]":
-        """Have these written soon, once under their name. The future is the answer, or why there is none."""
-        with self._news:
-            batch = self._open_batch()
-            before = batch.count
-            told = batch.add_named(named)
-            self._grew(batch.count - before)
-            return told
-
-    def _open_batch(self) -> _Batch:
-        if not self._count:
-            self._since = time.monotonic()
-        if not self._waiting or self._waiting[-1].count >= self._at:
-            self._waiting.append(_Batch())
-            self._waiting[-1].written.append(Future())
-        return self._waiting[-1]
-
-    def _grew(self, by: int) -> None:
-        before, self._count = self._count, self._count + by
-        if self._count > self._at_most:
-            self._keep_newest()
-        if not before or before < self._at <= self._count:
-            self._news.notify()
-
-    def hurry(self) -> None:
-        """Somebody waits: write now what is there."""
-        with self._news:
-            self._hurry = True
-            self._news.notify()
-
-    def run(self) -> None:
-        """Write what comes, until `end` was called and all is written or cannot be."""
-        while batch := self._next():
-            try:
-                batch.write(self._write)
-            except (OperationalError, InterfaceError) as error:
-                connection.close()
-                if not self._put_back(batch, error):
-                    return
-            except Exception as error:
-                log.exception("positions_failed", positions=batch.count)
-                counts["failed"] += batch.count
-                batch.fail(error)
-
-    def end(self) -> None:
-        """Write what waits and stop waiting for more."""
-        with self._news:
-            self._over = True
-            self._news.notify_all()
-
-    def _next(self) -> _Batch | None:
-        with self._news:
-            while not self._is_due():
-                if self._count:
-                    self._news.wait(max(0.0, self._since + self._every_s - time.monotonic()))
-                elif self._over:
-                    return None
-                else:
-                    self._news.wait()
-            batch = _Batch()
-            while self._waiting and batch.count < BATCH_AT_MOST:
-                batch.join(self._waiting.popleft())
-            self._count -= batch.count
-            self._since, self._hurry = time.monotonic(), False
-            return batch
-
-    def _is_due(self) -> bool:
-        return self._count > 0 and (
-            self._count >= self._at or self._hurry or self._over or time.monotonic() >= self._since + self._every_s
-        )
-
-    def _put_back(self, batch: _Batch, error: Exception) -> bool:
-        """The database is away or overloaded: these wait again, in front. False at the end, when they are lost."""
-        log.warning("positions_wait", positions=batch.count + self._count, error=type(error).__name__)
-        with self._news:
-            self._waiting.appendleft(batch)
-            self._count += batch.count
-            if self._count > self._at_most:
-                self._keep_newest()
-            if not self._over:
-                self._news.wait_for(lambda: self._over, AGAIN_AFTER_S)
-                return True
-            for lost in self._waiting:
-                lost.fail(error)
-            return False
-
-    def _keep_newest(self) -> None:
-        """Let go of all but the newest of each driver; one without a time of its own is as new as its arrival.
-
-        Named ones are let go of all: their clients are told so and tell them again.
-        """
-        wall = time.time() - time.monotonic()
-        newest: dict[int, Fix] = {}
-        kept = _Batch()
-        for batch in self._waiting:
-            kept.written += batch.written
-            for fix in batch.fixes:
-                known = newest.get(fix.driver_id)
-                if known is None or _when(known, wall) < _when(fix, wall):
-                    newest[fix.driver_id] = fix
-            batch.refuse_named("unavailable")
-        kept.add([*newest.values()])
-        counts["superseded"] += self._count - kept.count
-        self._waiting.clear()
-        self._waiting.append(kept)
-        self._count = kept.count
-
-
-def _when(fix: Fix, wall: float) -> float:
-    return wall + fix.arrived if fix.recorded_at is None else fix.recorded_at
+def held_up(driver_ids: Iterable[int]) -> set[int]:
+    """Those whose live row another transaction holds at this moment. Nobody is waited for."""
+    return {row.driver_id for row in rows("locations/sql/held_up", {"driver_ids": [*driver_ids]})}
 
 
 _buffer: Buffer | None = None
@@ -308,7 +102,7 @@ _threads: list[threading.Thread] = []
 def start() -> None:
     """From now on positions of this process are buffered."""
     global _buffer  # noqa: PLW0603
-    buffer = Buffer(write_fixes)
+    buffer = Buffer(write_fixes, held_up)
 
     def run() -> None:
         try:
@@ -366,8 +160,9 @@ def take_named(
     named = Named(wanted, answer(dropped), taken)
     if _buffer is not None:
         return _buffer.put_named(named)
-    batch = _Batch()
-    told = batch.add_named(named)
+    told: Future[Answer | Refusal] = Future()
+    batch = Batch()
+    batch.add_named(named, told)
     batch.write(write_fixes)
     return told
 

@@ -1,25 +1,28 @@
 """Fixtures of tests/rest.py, and a buffer for positions that writes into a list."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import psycopg
 import pytest
+from django.db import OperationalError
 
 from mobility.commands.services import Answer
 from mobility.errors import Refusal
+from mobility.locations.buffer import Buffer, Named
 from mobility.locations.fixes import Fix
-from mobility.locations.ingest import Buffer, Named
 from tests.rest import api, empty_cache, quick_hashes, set_knobs
 
 __all__ = ["api", "empty_cache", "quick_hashes", "set_knobs"]
 
 
 class Written:
-    """Stands where the database is: notes what is written, and fails when told to."""
+    """Stands where the database is: notes what is written, and fails when told to, or where rows are `held`."""
 
     def __init__(self) -> None:
         self.batches: list[list[Fix]] = []
         self.faults: list[Exception] = []
+        self.held: set[int] = set()
         self.open = threading.Event()
         self.open.set()
 
@@ -27,8 +30,15 @@ class Written:
         assert self.open.wait(10)
         if self.faults:
             raise self.faults.pop(0)
-        self.batches.append([*fixes, *(f for one in named for f in one.fixes)])
+        batch = [*fixes, *(f for one in named for f in one.fixes)]
+        if self.held & {f.driver_id for f in batch}:
+            raise OperationalError("lock timeout") from psycopg.errors.LockNotAvailable()
+        self.batches.append(batch)
         return [one.answer for one in named]
+
+    def held_up(self, driver_ids: Iterable[int]) -> set[int]:
+        """Whose rows are held."""
+        return self.held & {*driver_ids}
 
 
 @pytest.fixture
@@ -42,7 +52,7 @@ def buffer(written):
     running: list[tuple[Buffer, threading.Thread]] = []
 
     def make(**limits) -> Buffer:
-        made = Buffer(written, **limits)
+        made = Buffer(written, written.held_up, **limits)
         thread = threading.Thread(target=made.run)
         thread.start()
         running.append((made, thread))

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo.coordinates import LatLon, from_point, lat_lon
+from mobility.locations import buffer as buffers
 from mobility.locations import ingest
 from mobility.locations.fixes import Door, Drop, sift
 from mobility.locations.ingest import write_fixes
@@ -214,7 +215,7 @@ def test_the_end_writes_what_waits(buffer, written):
 
 
 def test_while_the_database_is_away_positions_wait(buffer, written, monkeypatch):
-    monkeypatch.setattr(ingest, "AGAIN_AFTER_S", 0.01)
+    monkeypatch.setattr(buffers, "AGAIN_AFTER_S", 0.01)
     written.faults = [OperationalError("away")] * 3
     waiting = buffer(every_s=0)
     waiting.put([fix(1, HERE)]).result(5)
@@ -250,7 +251,7 @@ def test_too_many_positions_are_cut_to_the_newest_of_each_driver(buffer, written
 
 
 def test_what_cannot_be_written_until_the_end_is_told(buffer, written, monkeypatch):
-    monkeypatch.setattr(ingest, "AGAIN_AFTER_S", 0.01)
+    monkeypatch.setattr(buffers, "AGAIN_AFTER_S", 0.01)
     written.faults = [OperationalError("away")] * 1_000_000
     waiting = buffer(every_s=0)
     future = waiting.put([fix(1, HERE)])

@@ -12,6 +12,7 @@ from django.db import IntegrityError, OperationalError, connection
 from geo.coordinates import from_point, lat_lon
 from mobility.commands.services import Wanted
 from mobility.errors import Refusal
+from mobility.locations import buffer as buffers
 from mobility.locations import ingest
 from mobility.locations.fixes import Drop
 from mobility.locations.ingest import Named, take_named, write_fixes
@@ -170,7 +171,7 @@ def test_when_too_many_wait_named_ones_are_to_be_told_again(buffer, written):
     ("error", "code"), [(OperationalError("away"), "unavailable"), (ValueError("a fault of ours"), "internal_error")]
 )
 def test_named_ones_that_cannot_be_written_are_told_so(buffer, written, monkeypatch, error, code):
-    monkeypatch.setattr(ingest, "AGAIN_AFTER_S", 0.01)
+    monkeypatch.setattr(buffers, "AGAIN_AFTER_S", 0.01)
     written.faults = [error] * 1_000_000
     waiting = buffer(every_s=0)
     future = waiting.put_named(named(FIRST, fix(1, HERE)))
