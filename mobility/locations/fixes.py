@@ -14,6 +14,8 @@ from geo.coordinates import Bounds, LatLon, bounds, looks_swapped
 from mobility.conf import knobs
 
 FUTURE_S = 60.0  # device clocks are never quite right
+# What is taken here must be taken by the database, whose own check comes a moment later: its limits are so much wider.
+MARGIN_S = 1.0
 NULL_ISLAND_DEG = 0.001  # a receiver without a fix says 0, 0
 # Nobody's accuracy is less, and what is far less does not fit the column: one such value spoilt the batch of all.
 LEAST_M = 0.001
@@ -71,16 +73,27 @@ def home_region(text: str) -> Bounds | None:
     return bounds(text) if text else None
 
 
+_ahead_s = 0.0
+
+
+def compare_clocks(ahead_s: float) -> None:
+    """Say how many seconds this process's clock is ahead of the database's, which is the one that counts."""
+    global _ahead_s  # noqa: PLW0603 (one per process, like its clock)
+    _ahead_s = ahead_s
+
+
 def sift(fixes: Iterable[Fix]) -> tuple[list[Fix], "Counter[Drop]"]:
-    """Those that are taken, in their order, and how many are not, by reason."""
-    now, limits = time.time(), knobs()
-    oldest, worst = now - limits.position_late_hours * 3600, limits.position_accuracy_m
+    """Those that are taken, in their order, and how many are not, by reason. Times are judged by the database's
+    clock."""
+    now, limits = time.time() - _ahead_s, knobs()
+    newest, oldest = now + FUTURE_S - MARGIN_S, now - limits.position_late_hours * 3600 + MARGIN_S
+    worst = limits.position_accuracy_m
     home = home_region(limits.service_bounds)
     taken: list[Fix] = []
     dropped: Counter[Drop] = Counter()
     for fix in fixes:
         at = fix.recorded_at
-        if at is not None and at > now + FUTURE_S:
+        if at is not None and at > newest:
             dropped[Drop.FUTURE] += 1
         elif at is not None and at < oldest:
             dropped[Drop.TOO_OLD] += 1

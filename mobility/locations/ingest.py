@@ -27,7 +27,7 @@ from mobility.drivers.models import Driver
 from mobility.errors import Refusal
 from mobility.locations.arrays import bigints, doubles, teach, texts
 from mobility.locations.buffer import Batch, Buffer, Named, counts
-from mobility.locations.fixes import Drop, Fix, sift
+from mobility.locations.fixes import Drop, Fix, compare_clocks, sift
 from mobility.locations.freshness import mark_returned
 from mobility.transactions import rows, state_change
 
@@ -53,7 +53,7 @@ def write_fixes(fixes: Sequence[Fix], named: Sequence[Named] = ()) -> list[Answe
 
 
 def _write(fixes: Sequence[Fix]) -> None:
-    now = time.monotonic()
+    now, wall = time.monotonic(), time.time()
     driver_ids, latitudes, longitudes, recorded_ats, headings, speeds, accuracies_m, doors, arrived = zip(
         *fixes, strict=True
     )
@@ -68,7 +68,12 @@ def _write(fixes: Sequence[Fix]) -> None:
             "doors": texts(doors), "late_hours": knobs().position_late_hours,
         },
     )[0]  # fmt: skip
+    compare_clocks(wall - done.now)
     counts["stored"] += done.stored
+    if done.left_out:
+        # Only where its clock was set meanwhile, or this process stood still just then.
+        counts["left_out"] += done.left_out
+        log.warning("positions_left_out", positions=done.left_out)
     # After the commit: who changes a driver locks the driver first and the position second.
     if done.restless:
         transaction.on_commit(lambda: _follow(_set_moving, done.restless))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from geo.coordinates import LatLon, from_point, lat_lon
 from mobility.locations import buffer as buffers
-from mobility.locations import ingest
+from mobility.locations import fixes, ingest
 from mobility.locations.fixes import Door, Drop, sift
 from mobility.locations.ingest import write_fixes
 from mobility.models import DriverLocation, Position
@@ -179,6 +179,29 @@ def test_the_database_does_not_take_them_either(make_driver):
     write_fixes([fix(driver.pk, HERE, now + 90), fix(driver.pk, HERE, now - 25 * 3600)])
     assert not Position.objects.exists()
     assert from_point(DriverLocation.objects.get().position) == lat_lon(-26.0, 28.0)
+
+
+def test_times_are_judged_by_the_databases_clock(committed_db, make_driver, monkeypatch):
+    """This server's is two minutes ahead. What is taken is stored."""
+    driver = make_driver(-26.0, 28.0, recorded_at=datetime.now(UTC) - timedelta(hours=30))
+    stands, late = time.time() + 120, 24 * 3600
+    monkeypatch.setattr(fixes, "_ahead_s", 0.0)
+    monkeypatch.setattr(time, "time", lambda: stands)
+    write_fixes([fix(driver.pk, HERE)])
+    now = stands - fixes._ahead_s
+    told = [fix(driver.pk, HERE, now + by) for by in (50, 58.9, 59.1, 100, 170, -late + 20, -late + 0.9, -late - 60)]
+    taken, dropped = sift(told)
+    assert taken == [told[0], told[1], told[5]]
+    assert dropped == {Drop.FUTURE: 3, Drop.TOO_OLD: 2}
+    write_fixes(taken)
+    assert Position.objects.filter(driver_id=driver.pk).count() == 1 + len(taken)
+
+
+def test_what_the_database_leaves_out_is_counted_and_logged(committed_db, make_driver, caplog):
+    driver, before = make_driver(-26.0, 28.0), ingest.counts["left_out"]
+    write_fixes([fix(driver.pk, HERE), fix(driver.pk, HERE, time.time() + 90)])
+    assert ingest.counts["left_out"] == before + 1
+    assert "positions_left_out" in caplog.text
 
 
 # --- the buffer --------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 -- Positions of any number of drivers, in any order and again and again: the newest of each driver becomes their live row
 -- where it is newer than that, and all of them become history once. `age_s` is how long ago each arrived, so that the
 -- database's clock dates them all. The indexed place moves along once it is more than 75 m away. `restless`: who was
--- stationary and has moved; `returned`: who was silent for too long and is heard again.
+-- stationary and has moved; `returned`: who was silent for too long and is heard again; `left_out`: how many times of
+-- devices cannot be by this clock.
 WITH sent AS MATERIALIZED (
     SELECT s.driver_id, ST_SetSRID(ST_MakePoint(s.longitude, s.latitude), 4326) AS position,
         coalesce(to_timestamp(s.recorded_at), statement_timestamp() - make_interval(secs => s.age_s)) AS recorded_at,
@@ -46,7 +47,8 @@ WITH sent AS MATERIALIZED (
     ON CONFLICT (driver_id, recorded_at) DO NOTHING
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM history) AS stored,
+SELECT (SELECT count(*) FROM history) AS stored, (SELECT count(*) FROM sent) - (SELECT count(*) FROM kept) AS left_out,
+    extract(epoch FROM statement_timestamp())::float8 AS now,
     (SELECT count(*) FROM moved) + (SELECT count(*) FROM placed) AS moved,
     ARRAY(SELECT driver_id FROM moved WHERE stationary UNION ALL SELECT driver_id FROM placed WHERE stationary)
         AS restless,
