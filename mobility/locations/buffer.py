@@ -1,12 +1,16 @@
-"""Positions that wait, and the threads that write them: batches, lines, and who is told what became of theirs."""
+"""Positions that wait, and the threads that write them.
+
+A batch is positions and those who wait to hear what became of them. Batches wait in two lines: what comes, and aside
+what another transaction holds up (docs/decisions/0032).
+"""
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
@@ -14,17 +18,22 @@ from django.db import InterfaceError, OperationalError, connection
 from mobility.commands.services import Answer, Wanted
 from mobility.errors import Refusal
 from mobility.locations.fixes import Fix
+from mobility.locations.stored import AllStored, Stored, settle
 
 log = structlog.get_logger(__name__)
 EVERY_S, AT = 0.15, 1_000
 BATCH_AT_MOST = 5_000
 WAITING_AT_MOST = 100_000
-AGAIN_AFTER_S = 0.5
-SHARES = 64
-LOCKED = "55P03"  # somebody else's lock was waited for in vain
+# A database that is away, or rows that are held: tried again after this, and what is aside for so long at a time.
+AGAIN_AFTER_S, ASIDE_FOR_S = 0.5, 1.0
+LOCKED, CANCELED = "55P03", "57014"
 
 # What became of positions in this process since its start: dropped by reason, stored, superseded, failed.
 counts: Counter[str] = Counter()
+
+
+# A driver, or a user of whom there is only a name.
+Whose = int | str
 
 
 class Named(NamedTuple):
@@ -36,136 +45,137 @@ class Named(NamedTuple):
     fixes: list[Fix]
 
     @property
-    def drivers(self) -> set[int]:
-        """Whose positions they are."""
-        return {fix.driver_id for fix in self.fixes}
+    def whose(self) -> "set[Whose]":
+        """Whose positions they are: of which drivers, or of which user where none was taken."""
+        return {fix.driver_id for fix in self.fixes} or {self.wanted.principal}
 
 
-Write = Callable[[Sequence[Fix], Sequence[Named]], list[Answer | Refusal]]
-HeldUp = Callable[[Iterable[int]], set[int]]
+class Write(Protocol):
+    """Stores positions."""
+
+    def __call__(self, fixes: Sequence[Fix], named: Sequence[Named], *, brief: bool = False) -> list[Answer | Refusal]:
+        """For each name the answer, or why there is none. A `brief` one hardly waits for locks."""
+
+
+# Which of these drivers' rows another transaction holds. Waits for none.
+HeldUp = Callable[[Sequence[int]], set[int]]
+Answered = Future[Answer | Refusal]
 
 
 class Batch:
-    """Positions, and what is done when they are written: a future for each group of drivers (by id, of SHARES), for who
-    brings those of several, and for each name. `count`: how many positions, a name without any as one.
+    """Positions, and what is told of them: of each driver's whether they are stored, and an answer for each name. Its
+    future never raises: an exception would keep whoever waited in memory. `count`: how many positions, a name without
+    any as one.
 
-    At the end a future may be done before its positions are written: one writer gave up, and the other can.
+    At the end of a process those who wait may be told before their positions are written: one writer gave up, and the
+    other can.
     """
 
     def __init__(self) -> None:
         self.fixes: list[Fix] = []
-        self.written: list[tuple[Future[None], set[int]]] = []
-        self._shared: dict[int, tuple[Future[None], set[int]]] = {}
-        self.named: list[tuple[Named, Future[Answer | Refusal]]] = []
+        self.stored: dict[int, list[Stored]] = {}
+        self.named: list[tuple[Named, Answered]] = []
         self.count = 0
 
-    def put(self, fixes: Sequence[Fix]) -> "Future[None]":
-        """These too; the future is done when they are written."""
-        self._add(fixes)
-        driver_id = fixes[0].driver_id
-        if len(fixes) > 1 and len(drivers := {fix.driver_id for fix in fixes}) > 1:
-            self.written.append((Future(), drivers))
-            return self.written[-1][0]
-        shared = self._shared.get(driver_id % SHARES)
-        if shared is None:
-            shared = self._shared[driver_id % SHARES] = Future(), set()
-            self.written.append(shared)
-        shared[1].add(driver_id)
-        return shared[0]
-
-    def _add(self, fixes: Sequence[Fix]) -> None:
+    def put(self, fixes: Sequence[Fix]) -> Stored:
+        """These too."""
         self.fixes.extend(fixes)
         self.count += len(fixes)
+        if len(fixes) == 1:
+            return self._stored(fixes[0].driver_id)
+        drivers = {fix.driver_id for fix in fixes}
+        parts = [self._stored(driver_id) for driver_id in drivers]
+        return parts[0] if len(parts) == 1 else AllStored(parts)
 
-    def add_named(self, named: Named, told: "Future[Answer | Refusal]") -> None:
-        """These too; the future is their answer."""
+    def _stored(self, driver_id: int) -> Stored:
+        known = self.stored.get(driver_id)
+        if known is None:
+            known = self.stored[driver_id] = [Stored()]
+        return known[0]
+
+    def put_named(self, named: Named) -> Answered:
+        """These too."""
+        told: Answered = Future()
+        self._add_named(named, told)
+        return told
+
+    def _add_named(self, named: Named, told: Answered) -> None:
         self.named.append((named, told))
         self.count += max(1, len(named.fixes))
 
     def join(self, other: "Batch") -> None:
         """All of another batch too."""
         self.fixes += other.fixes
-        self.written += other.written
+        for driver_id, stored in other.stored.items():
+            self.stored.setdefault(driver_id, []).extend(stored)
         self.named += other.named
         self.count += other.count
 
-    def drivers(self) -> set[int]:
+    def whose(self) -> set[Whose]:
         """Whose positions they are."""
-        return {fix.driver_id for fix in self.fixes}.union(*(named.drivers for named, _ in self.named))
+        return {fix.driver_id for fix in self.fixes}.union(*(named.whose for named, _ in self.named))
 
-    def parted(self, drivers: set[int]) -> "tuple[Batch, Batch]":
-        """The positions of others, and of these drivers; this batch is not to be used any more. Named ones stay
-        together."""
-        others, theirs = Batch(), Batch()
-        if drivers.isdisjoint(self.drivers()):
-            return self, theirs
-        others._add([fix for fix in self.fixes if fix.driver_id not in drivers])
-        theirs._add([fix for fix in self.fixes if fix.driver_id in drivers])
-        for named, told in self.named:
-            (others if drivers.isdisjoint(named.drivers) else theirs).add_named(named, told)
-        for future, whose in self.written:
-            parts: list[Future[None]] = []
-            for part, those in ((others, whose - drivers), (theirs, whose & drivers)):
-                if those:
-                    part.written.append((Future(), those))
-                    parts.append(part.written[-1][0])
-            follow(future, *parts)
-        return others, theirs
+    def parted(self, whose: set[Whose]) -> "tuple[Batch, Batch]":
+        """The positions of others, and of these. This batch is not to be used any more."""
+        if whose.isdisjoint(self.whose()):
+            return self, Batch()
+        return self._divided(whose, [not whose.isdisjoint(named.whose) for named, _ in self.named])
+
+    def halved(self) -> "tuple[Batch, Batch] | None":
+        """Two halves, None where it is one driver's or one name. This batch is not to be used any more."""
+        drivers = [*dict.fromkeys(fix.driver_id for fix in self.fixes)]
+        names = len(self.named)
+        if len(drivers) + names == 1:
+            return None
+        return self._divided({*drivers[: len(drivers) // 2]}, [2 * n < names for n in range(names)])
+
+    def _divided(self, drivers: "set[int] | set[Whose]", names: Sequence[bool]) -> "tuple[Batch, Batch]":
+        """The rest, and the positions of these drivers without a name with those of the names that are marked."""
+        rest, part = Batch(), Batch()
+        for fix in self.fixes:
+            (part if fix.driver_id in drivers else rest).fixes.append(fix)
+        rest.count, part.count = len(rest.fixes), len(part.fixes)
+        for driver_id, stored in self.stored.items():
+            (part if driver_id in drivers else rest).stored[driver_id] = stored
+        for (named, told), is_marked in zip(self.named, names, strict=True):
+            (part if is_marked else rest)._add_named(named, told)
+        return rest, part
 
     def newest(self) -> "Batch":
-        """Those of them that are the newest of a driver; one without a time of its own is as new as its arrival. All
-        are told when these are written. Named ones are none of them: who told those is to tell them again."""
+        """The newest of each driver; one without a time of its own is as new as its arrival.
+
+        Everybody who waits is told to try again: named ones are let go of, and who waits is not remembered for as long
+        as the database is away.
+        """
         wall = time.time() - time.monotonic()
         newest: dict[int, Fix] = {}
         for fix in self.fixes:
             known = newest.get(fix.driver_id)
             if known is None or _when(known, wall) < _when(fix, wall):
                 newest[fix.driver_id] = fix
-        self.refuse_named("unavailable")
+        self.refuse("unavailable")
         kept = Batch()
-        kept._add([*newest.values()])
-        kept.written = self.written
+        kept.fixes, kept.count = [*newest.values()], len(newest)
         return kept
 
     def write(self, write: Write) -> None:
-        """Have them written, if there are any, and tell everybody who waits."""
-        answers = write(self.fixes, [named for named, _ in self.named]) if self.count else []
-        for future, _ in self.written:
-            if not future.done():
-                future.set_result(None)
+        """Have them written and tell everybody who waits."""
+        answers = write(self.fixes, [named for named, _ in self.named])
+        settle(one for stored in self.stored.values() for one in stored)
         for (_, told), answer in zip(self.named, answers, strict=True):
             if not told.done():
                 told.set_result(answer)
 
-    def fail(self, error: Exception) -> None:
+    def refuse(self, code: str) -> None:
         """Tell everybody who waits."""
-        for future, _ in self.written:
-            if not future.done():
-                future.set_exception(error)
-        self.refuse_named("unavailable" if isinstance(error, OperationalError | InterfaceError) else "internal_error")
-
-    def refuse_named(self, code: str) -> None:
-        """Tell those who wait for named ones."""
+        settle((one for stored in self.stored.values() for one in stored), code)
         for _, told in self.named:
             if not told.done():
                 told.set_result(Refusal(code))
 
 
-def follow(future: "Future[None]", *parts: "Future[None]") -> None:
-    """Have a future be done when all its parts are; it fails if one of them did."""
-
-    def look(_part: "Future[None]") -> None:
-        if not all(part.done() for part in parts):
-            return
-        error = next((part.exception() for part in parts if part.exception() is not None), None)
-        with suppress(InvalidStateError):  # the parts were done at once, by two threads
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
-    for part in parts:
-        part.add_done_callback(look)
+def _when(fix: Fix, wall: float) -> float:
+    return wall + fix.arrived if fix.recorded_at is None else fix.recorded_at
 
 
 class Line:
@@ -176,17 +186,20 @@ class Line:
         self._batches: deque[Batch] = deque()
         self.count = 0
 
-    def put(self, fixes: Sequence[Fix]) -> "Future[None]":
-        """These too; the future is done when they are written."""
+    def __len__(self) -> int:
+        """How many batches."""
+        return len(self._batches)
+
+    def put(self, fixes: Sequence[Fix]) -> Stored:
+        """These too."""
         self.count += len(fixes)
         return self._open().put(fixes)
 
-    def put_named(self, named: Named) -> "Future[Answer | Refusal]":
-        """These too; the future is their answer."""
-        told: Future[Answer | Refusal] = Future()
+    def put_named(self, named: Named) -> Answered:
+        """These too."""
         batch = self._open()
         before = batch.count
-        batch.add_named(named, told)
+        told = batch.put_named(named)
         self.count += batch.count - before
         return told
 
@@ -195,63 +208,62 @@ class Line:
             self._batches.append(Batch())
         return self._batches[-1]
 
+    def first(self) -> Batch:
+        """Take the first batch, of a line that has one."""
+        batch = self._batches.popleft()
+        self.count -= batch.count
+        return batch
+
     def take(self, at_most: int) -> Batch:
-        """The first ones as one batch: so many, or what is left of the batch that has the last of them."""
-        taken = Batch()
+        """Take the first ones as one batch: so many positions, and the rest of the batch that has the last of them."""
+        taken = self.first() if self._batches else Batch()
         while self._batches and taken.count < at_most:
-            taken.join(self._batches.popleft())
-        self.count -= taken.count
+            taken.join(self.first())
         return taken
 
-    def put_back(self, batch: Batch) -> None:
+    def put_first(self, batch: Batch) -> None:
         """These again, in front."""
         if batch.count:
             self._batches.appendleft(batch)
             self.count += batch.count
-        else:
-            batch.write(_nothing)
 
-    def drivers(self) -> set[int]:
+    def put_last(self, batch: Batch) -> None:
+        """These too, as a batch of their own."""
+        if batch.count:
+            self._batches.append(batch)
+            self.count += batch.count
+
+    def whose(self) -> set[Whose]:
         """Whose positions wait."""
-        return set[int]().union(*(batch.drivers() for batch in self._batches))
+        return set[Whose]().union(*(batch.whose() for batch in self._batches))
 
-    def part(self, drivers: set[int]) -> list[Batch]:
-        """Take out the positions of these drivers."""
-        batches, taken = [*self._batches], []
-        self._batches.clear()
-        self.count = 0
-        for batch in reversed(batches):
-            others, theirs = batch.parted(drivers)
-            self.put_back(others)
+    def part(self, whose: set[Whose]) -> list[Batch]:
+        """Take out the positions of these."""
+        taken = []
+        for _ in range(len(self._batches)):
+            others, theirs = self.first().parted(whose)
+            self.put_last(others)
             taken.append(theirs)
         return taken
 
     def keep_newest(self) -> int:
         """Let go of all but the newest of each driver; how many were let go of."""
         before = self.count
-        self.put_back(self.take(before).newest())
+        self.put_first(self.take(before).newest())
         return before - self.count
 
-    def fail(self, error: Exception) -> None:
+    def refuse(self, code: str) -> None:
         """Tell everybody who waits; another writer may still write these."""
         for batch in self._batches:
-            batch.fail(error)
-
-
-def _nothing(_fixes: Sequence[Fix], _named: Sequence[Named]) -> list[Answer | Refusal]:
-    raise AssertionError("a batch without positions is not written")
-
-
-def _when(fix: Fix, wall: float) -> float:
-    return wall + fix.arrived if fix.recorded_at is None else fix.recorded_at
+            batch.refuse(code)
 
 
 class Buffer:
     """Positions that wait to be written by `run`, which threads of their own execute. All methods are thread-safe.
 
     Where another transaction holds drivers' rows for long (a server that stands still in the middle of a batch), what
-    these drivers tell waits aside, and is tried now and then by one thread without waiting for the rows: everybody
-    else's is written meanwhile. `held_up` says whose rows are held.
+    these drivers tell waits aside, and is tried now and then by one thread that hardly waits for locks: everybody
+    else's is written meanwhile.
     """
 
     def __init__(
@@ -261,38 +273,34 @@ class Buffer:
         self._news = threading.Condition()
         self._waiting, self._since, self._hurry, self._over = Line(at), 0.0, False, False
         # Whose new positions go aside; from when those there may be tried; whether a thread does so.
-        self._aside, self._aside_of, self._aside_from, self._aside_tried = Line(at), set[int](), 0.0, False
+        self._aside, self._aside_of, self._aside_from, self._aside_tried = Line(at), set[Whose](), 0.0, False
 
     @property
     def count(self) -> int:
         """How many wait."""
         return self._waiting.count + self._aside.count
 
-    def put(self, fixes: Sequence[Fix]) -> "Future[None]":
-        """Have these written soon (one at least). The future is done when they are, or when newer ones of their drivers
-        are."""
+    def put(self, fixes: Sequence[Fix]) -> Stored:
+        """Have these written soon (one at least)."""
         with self._news:
-            theirs = [fix for fix in fixes if fix.driver_id in self._aside_of] if self._aside_of else []
-            if not theirs:
+            if not self._aside_of or self._aside_of.isdisjoint(fix.driver_id for fix in fixes):
                 return self._put(fixes)
+            theirs = [fix for fix in fixes if fix.driver_id in self._aside_of]
+            others = [fix for fix in fixes if fix.driver_id not in self._aside_of]
             aside = self._aside.put(theirs)
             self._keep_few()
-            if len(theirs) == len(fixes):
-                return aside
-            both: Future[None] = Future()
-            follow(both, aside, self._put([fix for fix in fixes if fix.driver_id not in self._aside_of]))
-            return both
+            return AllStored([aside, self._put(others)]) if others else aside
 
-    def _put(self, fixes: Sequence[Fix]) -> "Future[None]":
+    def _put(self, fixes: Sequence[Fix]) -> Stored:
         before = self._waiting.count
-        written = self._waiting.put(fixes)
+        stored = self._waiting.put(fixes)
         self._grew(before)
-        return written
+        return stored
 
-    def put_named(self, named: Named) -> "Future[Answer | Refusal]":
-        """Have these written soon, once under their name. The future is the answer, or why there is none."""
+    def put_named(self, named: Named) -> Answered:
+        """Have these written soon, once under their name."""
         with self._news:
-            if self._aside_of and not self._aside_of.isdisjoint(named.drivers):
+            if self._aside_of and not self._aside_of.isdisjoint(named.whose):
                 told = self._aside.put_named(named)
                 self._keep_few()
                 return told
@@ -319,43 +327,29 @@ class Buffer:
             self._hurry = True
             self._news.notify()
 
-    def run(self) -> None:
-        """Write what comes, until `end` was called and all is written or cannot be."""
-        while (due := self._next()) is not None:
-            batch, was_aside = due
-            try:
-                if was_aside and not self._over:
-                    batch = self._free_part(batch)
-                batch.write(self._write)
-            except (OperationalError, InterfaceError) as error:
-                connection.close()
-                if not self._put_back(batch, error):
-                    return
-            except Exception as error:
-                log.exception("positions_failed", positions=batch.count)
-                counts["failed"] += batch.count
-                batch.fail(error)
-            finally:
-                if was_aside:
-                    self._aside_was_tried()
-
     def end(self) -> None:
         """Write what waits and stop waiting for more."""
         with self._news:
             self._over = True
             self._news.notify_all()
 
-    def _next(self) -> tuple[Batch, bool] | None:
-        """What is due, and whether it was aside; None at the end."""
+    def run(self) -> None:
+        """Write what comes, until `end` was called and all is written or cannot be."""
+        while work := self._next():
+            if not work():
+                return
+
+    def _next(self) -> Callable[[], bool] | None:
+        """What is to be done now, which says whether it goes on after it; None at the end."""
         with self._news:
             while True:
                 now = time.monotonic()
                 if self._aside.count and not self._aside_tried and (self._over or now >= self._aside_from):
                     self._aside_tried = True
-                    return self._aside.take(BATCH_AT_MOST), True
+                    return self._try_aside
                 if self._is_due(now):
                     self._since, self._hurry = now, False
-                    return self._waiting.take(BATCH_AT_MOST), False
+                    return partial(self._try, self._waiting.take(BATCH_AT_MOST))
                 if self._over:
                     return None
                 self._news.wait(self._until_due(now))
@@ -371,59 +365,124 @@ class Buffer:
             due.append(self._aside_from)
         return max(0.0, min(due) - now) if due else None
 
-    # --- when it cannot be written -------------------------------------------------------------------------------
+    def _try(self, batch: Batch) -> bool:
+        try:
+            batch.write(self._write)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("positions_wait", positions=batch.count + self.count, error=type(error).__name__)
+            if is_locked(error):
+                self._put_aside(batch)
+                return True
+            with self._news:
+                self._waiting.put_first(batch)
+            return self._pause()
+        except Exception:
+            _give_up(batch)
+        return True
 
-    def _put_back(self, batch: Batch, error: Exception) -> bool:
-        """The database is away or overloaded, or somebody holds rows: these wait again. False at the end, when they are
-        lost."""
-        log.warning("positions_wait", positions=batch.count + self.count, error=type(error).__name__)
-        if getattr(error.__cause__, "sqlstate", None) == LOCKED:
-            self._put_aside(batch, error)
-            return True
+    def _pause(self) -> bool:
+        """The database is away or overloaded: wait a moment. At the end there is none: what waits is lost."""
+        connection.close()
         with self._news:
-            self._waiting.put_back(batch)
             self._keep_few()
             if not self._over:
                 self._news.wait_for(lambda: self._over, AGAIN_AFTER_S)
                 return True
-            self._waiting.fail(error)
-            self._aside.fail(error)
+            self._waiting.refuse("unavailable")
+            self._aside.refuse("unavailable")
             return False
 
-    def _put_aside(self, batch: Batch, error: Exception) -> None:
-        """The positions of those whose rows are held wait aside, or fail at the end; all others' wait again."""
+    # --- rows that are held --------------------------------------------------------------------------------------
+
+    def _put_aside(self, batch: Batch) -> None:
+        """Somebody holds rows of these: they are tried aside at once, and what their drivers told meanwhile too, which
+        would be held up as long as they were."""
+        with self._news:
+            whose = batch.whose()
+            self._aside.put_first(batch)
+            for more in self._waiting.part(whose):
+                self._aside.put_last(more)
+            self._aside_of |= whose
+            self._aside_from = 0.0
+            self._news.notify_all()
+
+    def _try_aside(self) -> bool:
+        """Write of what is aside the positions of those whose rows are free; the others stay.
+
+        At the end this is done once more, and those that are held still are lost.
+        """
+        with self._news:
+            turns, is_last = len(self._aside), self._over
+        until, parts, held = time.monotonic() + ASIDE_FOR_S, list[Batch](), list[Batch]()
+        goes_on = True
+        while goes_on and (parts or turns) and (is_last or time.monotonic() < until):
+            if not parts:
+                turns -= 1
+                with self._news:  # there may be fewer by now, with the newest of all
+                    parts.append(self._aside.first() if self._aside.count else Batch())
+            goes_on = self._try_part(parts, held)
+        with self._news:
+            for part in (*held, *parts):
+                if is_last:
+                    part.refuse("unavailable")
+                else:
+                    self._aside.put_last(part)
+            self._aside_tried, self._aside_of = False, self._aside.whose()
+            self._aside_from = time.monotonic() + AGAIN_AFTER_S
+            self._news.notify_all()
+        return goes_on or self._pause()
+
+    def _try_part(self, parts: list[Batch], held: list[Batch]) -> bool:
+        """Write the last of the parts. Those whose rows are held are left in `held`. Where it is something else that is
+        held (the name of a command, a first position, the past), or takes too long, the part is halved until it is
+        found. False where the database is away."""
+        tried = parts.pop()
+        part, theirs = tried.parted({*self._known_held(tried)})
+        _leave(theirs, held)
         try:
-            held = self._held_up(batch.drivers())
-        except (OperationalError, InterfaceError):
+            if part.count:
+                part.write(partial(self._write, brief=True))
+        except (OperationalError, InterfaceError) as error:
+            is_there = _sqlstate(error) in {LOCKED, CANCELED}
+            halves = part.halved() if is_there else None
+            if halves is None:
+                _leave(part, held)
+            else:
+                parts += halves
+            return is_there
+        except Exception:
+            _give_up(part)
+        return True
+
+    def _known_held(self, batch: Batch) -> set[int]:
+        """Whose rows are held; none where that cannot be known just now: writing tells."""
+        try:
+            return self._held_up([driver_id for driver_id in batch.whose() if isinstance(driver_id, int)])
+        except Exception as error:
+            log.warning("positions_held_unknown", error=repr(error))
             connection.close()
-            held = set()
-        if not held:  # any more; or it was the name of a command, which another transaction claims
-            held = set[int]().union(*(named.drivers for named, _ in batch.named)) or batch.drivers()
-        others, theirs = batch.parted(held)
-        with self._news:
-            self._waiting.put_back(others)
-            if self._over:
-                theirs.fail(error)
-                return
-            self._aside.put_back(theirs)
-            self._aside_of |= theirs.drivers()
-            # What they told before this was known would hold up everybody else's once more.
-            for more in self._waiting.part(self._aside_of):
-                self._aside.put_back(more)
-            self._aside_from = time.monotonic() + AGAIN_AFTER_S
-            self._keep_few()
-            self._news.notify_all()
+            return set()
 
-    def _free_part(self, batch: Batch) -> Batch:
-        """Of what was aside, the positions of those whose rows are not held any more; the others stay there."""
-        free, theirs = batch.parted(self._held_up(batch.drivers()))
-        with self._news:
-            self._aside.put_back(theirs)
-            self._aside_from = time.monotonic() + AGAIN_AFTER_S
-        return free
 
-    def _aside_was_tried(self) -> None:
-        with self._news:
-            self._aside_tried = False
-            self._aside_of = self._aside.drivers()
-            self._news.notify_all()
+def is_locked(error: Exception) -> bool:
+    """Whether somebody else's lock was waited for in vain."""
+    return _sqlstate(error) == LOCKED
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def _leave(part: Batch, held: list[Batch]) -> None:
+    """Put it to the others, in batches that can be written at once when they are free."""
+    if held and held[-1].count + part.count <= BATCH_AT_MOST:
+        held[-1].join(part)
+    else:
+        held.append(part)
+
+
+def _give_up(batch: Batch) -> None:
+    """These can never be written; within the handler of what says so."""
+    log.exception("positions_failed", positions=batch.count)
+    counts["failed"] += batch.count
+    batch.refuse("internal_error")

@@ -209,13 +209,17 @@ def _store(fixes: Iterable[Fix], *, wait: bool = True) -> dict[str, Any]:
     """Let them in and wait until they are stored."""
     fixes = list(fixes)
     taken = ingest.take(fixes)
-    if wait and taken.written is not None:
+    if wait and taken.stored is not None:
         connection.close()  # nobody else needs to wait for this request's connection meanwhile
         ingest.hurry()
         try:
-            taken.written.result(STORED_WITHIN_S)
+            code = taken.stored.result(STORED_WITHIN_S)
         except NotYet:
-            raise Refusal("unavailable", "The positions wait to be stored; sent again they do no harm.") from None
+            code = "unavailable"
+        if code == "unavailable":
+            raise Refusal(code, "The positions wait to be stored; sent again they do no harm.")
+        if code is not None:
+            raise Refusal(code)
     return {"taken": len(fixes) - taken.dropped.total(), "dropped": {str(k): n for k, n in taken.dropped.items()}}
 
 

@@ -15,20 +15,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import structlog
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from mobility.commands.services import Answer, Wanted, once_each
 from mobility.conf import knobs
 from mobility.drivers.models import Driver
 from mobility.errors import Refusal
 from mobility.locations.arrays import bigints, doubles, teach, texts
-from mobility.locations.buffer import Batch, Buffer, Named, counts
+from mobility.locations.buffer import Answered, Batch, Buffer, Named, counts, is_locked
 from mobility.locations.fixes import Drop, Fix, compare_clocks, sift
 from mobility.locations.freshness import mark_returned
+from mobility.locations.stored import Stored
 from mobility.transactions import rows, state_change
 
 log = structlog.get_logger(__name__)
@@ -36,12 +37,15 @@ WRITERS = 2
 
 
 @state_change
-def write_fixes(fixes: Sequence[Fix], named: Sequence[Named] = ()) -> list[Answer | Refusal]:
+def write_fixes(fixes: Sequence[Fix], named: Sequence[Named] = (), *, brief: bool = False) -> list[Answer | Refusal]:
     """Store positions, in one statement; the newest of each driver is where they are. Repeats change nothing.
 
     A stationary driver whose device tells a newer position is stationary no more, and a silent one can be matched
-    again. Those of `named` are stored where the name is new; for each the answer, or why there is none.
+    again. Those of `named` are stored where the name is new; for each the answer, or why there is none. A `brief` one
+    waits for locks 0.1 s only.
     """
+    if brief:
+        rows("locations/sql/briefly", {})
     if not named:
         _write(fixes)
         return []
@@ -53,12 +57,13 @@ def write_fixes(fixes: Sequence[Fix], named: Sequence[Named] = ()) -> list[Answe
 
 
 def _write(fixes: Sequence[Fix]) -> None:
-    now, wall = time.monotonic(), time.time()
+    now = time.monotonic()
     driver_ids, latitudes, longitudes, recorded_ats, headings, speeds, accuracies_m, doors, arrived = zip(
         *fixes, strict=True
     )
     connection.ensure_connection()
     teach(connection.connection)
+    wall = time.time()
     done = rows(
         "locations/sql/write_fixes",
         {
@@ -83,21 +88,37 @@ def _write(fixes: Sequence[Fix]) -> None:
 
 def _follow(work: Callable[[list[int]], Any], driver_ids: list[int]) -> None:
     """What follows from positions that are stored. A failure must not have them stored again; the next one of a driver
-    makes up for it."""
+    makes up for it. One whose row is held keeps nobody waiting."""
     try:
-        work(driver_ids)
+        _briefly(work, driver_ids)
     except Exception as error:
+        if is_locked(error) and len(driver_ids) > 1:
+            for driver_id in driver_ids:
+                _follow(work, [driver_id])
+            return
         log.warning("positions_not_followed", work=work.__name__, drivers=len(driver_ids), error=repr(error))
 
 
 @state_change
+def _briefly(work: Callable[[list[int]], Any], driver_ids: list[int]) -> None:
+    rows("locations/sql/briefly", {})
+    work(driver_ids)
+
+
 def _set_moving(driver_ids: list[int]) -> None:
     Driver.objects.filter(pk__in=driver_ids, stationary=True).update(stationary=False)
 
 
-def held_up(driver_ids: Iterable[int]) -> set[int]:
+def held_up(driver_ids: Sequence[int]) -> set[int]:
     """Those whose live row another transaction holds at this moment. Nobody is waited for."""
-    return {row.driver_id for row in rows("locations/sql/held_up", {"driver_ids": [*driver_ids]})}
+    return {row.driver_id for row in rows("locations/sql/held_up", {"driver_ids": driver_ids})}
+
+
+def _look_at_clock() -> None:
+    """Before the first batch, which does it too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM statement_timestamp())::float8")
+        compare_clocks(time.time() - cursor.fetchone()[0])
 
 
 _buffer: Buffer | None = None
@@ -111,6 +132,8 @@ def start() -> None:
 
     def run() -> None:
         try:
+            with suppress(OperationalError, InterfaceError):
+                _look_at_clock()
             buffer.run()
         finally:
             connection.close()
@@ -135,11 +158,11 @@ def stop(within_s: float) -> None:
 
 
 class Taken(NamedTuple):
-    """What became of positions that were brought: why some were not taken, and a future that is done once the others
-    are stored; None where they are stored already."""
+    """What became of positions that were brought: why some were not taken, and whether the others are stored; None
+    where they are already."""
 
     dropped: "Counter[Drop]"
-    written: "Future[None] | None"
+    stored: Stored | None
 
 
 def take(fixes: Iterable[Fix]) -> Taken:
@@ -153,9 +176,7 @@ def take(fixes: Iterable[Fix]) -> Taken:
     return Taken(dropped, None)
 
 
-def take_named(
-    wanted: Wanted, fixes: Iterable[Fix], answer: Callable[["Counter[Drop]"], Answer]
-) -> "Future[Answer | Refusal]":
+def take_named(wanted: Wanted, fixes: Iterable[Fix], answer: Callable[["Counter[Drop]"], Answer]) -> Answered:
     """Let positions in that came under a name, once. `answer` says what is told when those that were dropped are these.
 
     The future is that answer, or the one that was given under this name before; or why there is none. Without a running
@@ -165,9 +186,8 @@ def take_named(
     named = Named(wanted, answer(dropped), taken)
     if _buffer is not None:
         return _buffer.put_named(named)
-    told: Future[Answer | Refusal] = Future()
     batch = Batch()
-    batch.add_named(named, told)
+    told = batch.put_named(named)
     batch.write(write_fixes)
     return told
 

@@ -21,6 +21,7 @@ from mobility.drivers.queries import own_driver
 from mobility.errors import Refusal
 from mobility.locations import ingest
 from mobility.locations.fixes import SENTENCES, Drop, Fix
+from mobility.locations.stored import Stored
 from mobility.realtime import auth, driver_frames
 from mobility.realtime.database import in_database
 from mobility.realtime.frames import Frame, command_done, pong
@@ -93,7 +94,7 @@ class DriverSocket(Socket):
             raise Refusal("forbidden", "This is not your driver's account.")
         self.driver_id, self.socket_id = mine.id, uuid4()
         self._confirms = auth.subprotocol(self.scope) is not None
-        self._storing: list[Future[Any]] = []  # done when positions are stored that were told
+        self._storing: list[Stored | Future[Any]] = []  # done when positions are stored that were told
         self._positions = TokenBucket(knobs().positions_per_s, knobs().positions_burst)
         self._drops_told: set[Drop] = set()
 
@@ -146,7 +147,7 @@ class DriverSocket(Socket):
             await self._take_named(command, fixes)
             return
         taken = ingest.take(fixes) if ingest.is_buffered() else await in_database(ingest.take, fixes)
-        self._being_stored(taken.written)
+        self._being_stored(taken.stored)
         await self._tell_drops(taken.dropped)
 
     async def _take_named(self, command: LocationUpdate, fixes: list[Fix]) -> None:
@@ -177,20 +178,22 @@ class DriverSocket(Socket):
     async def _position_stored(self) -> None:
         """What comes after positions sees them. What became of named ones is told by their own answers."""
         self._being_stored(None)
-        if self._storing:
-            await self._soon(*self._storing)
+        for outcome in await self._soon(*self._storing) if self._storing else ():
+            if isinstance(outcome, str):
+                raise Refusal(outcome)
 
-    def _being_stored(self, more: "Future[Any] | None") -> None:
+    def _being_stored(self, more: "Stored | Future[Any] | None") -> None:
         """Keep those that are not done: two threads write, so a later one may be done before an earlier one."""
         self._storing = [one for one in self._storing if one is not more and not one.done()]
         if more is not None and not more.done():
             self._storing.append(more)
 
-    async def _soon(self, *stored: "Future[Any]") -> list[Any]:
+    async def _soon(self, *stored: "Stored | Future[Any]") -> list[Any]:
         ingest.hurry()
+        futures = [one.future() if isinstance(one, Stored) else one for one in stored]
         try:
             async with asyncio.timeout(STORED_WITHIN_S):
-                return [await asyncio.shield(asyncio.wrap_future(one)) for one in stored]
+                return [await asyncio.shield(asyncio.wrap_future(one)) for one in futures]
         except TimeoutError:
             raise Refusal("unavailable") from None
 

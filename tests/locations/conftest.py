@@ -1,7 +1,7 @@
 """Fixtures of tests/rest.py, and a buffer for positions that writes into a list."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import psycopg
 import pytest
@@ -17,27 +17,31 @@ __all__ = ["api", "empty_cache", "quick_hashes", "set_knobs"]
 
 
 class Written:
-    """Stands where the database is: notes what is written, and fails when told to, or where rows are `held`."""
+    """Stands where the database is: notes what is written, and fails when told to, or where others hold something: rows
+    of drivers, seen or `unseen`, or names."""
 
     def __init__(self) -> None:
         self.batches: list[list[Fix]] = []
         self.faults: list[Exception] = []
         self.held: set[int] = set()
+        self.unseen: set[int] = set()
+        self.claimed: set[str] = set()
         self.open = threading.Event()
         self.open.set()
 
-    def __call__(self, fixes: Sequence[Fix], named: Sequence[Named]) -> list[Answer | Refusal]:
+    def __call__(self, fixes: Sequence[Fix], named: Sequence[Named], *, brief: bool = False) -> list[Answer | Refusal]:
         assert self.open.wait(10)
         if self.faults:
             raise self.faults.pop(0)
         batch = [*fixes, *(f for one in named for f in one.fixes)]
-        if self.held & {f.driver_id for f in batch}:
+        names = {one.wanted.command_id for one in named}
+        if (self.held | self.unseen) & {f.driver_id for f in batch} or self.claimed & names:
             raise OperationalError("lock timeout") from psycopg.errors.LockNotAvailable()
         self.batches.append(batch)
         return [one.answer for one in named]
 
-    def held_up(self, driver_ids: Iterable[int]) -> set[int]:
-        """Whose rows are held."""
+    def held_up(self, driver_ids: Sequence[int]) -> set[int]:
+        """Whose rows are seen to be held."""
         return self.held & {*driver_ids}
 
 
