@@ -26,7 +26,8 @@ from mobility.conf import knobs
 from mobility.drivers.models import Driver
 from mobility.errors import Refusal
 from mobility.locations.arrays import bigints, doubles, teach, texts
-from mobility.locations.buffer import Answered, Batch, Buffer, Named, counts, is_locked
+from mobility.locations.batches import Answered, Batch, Named
+from mobility.locations.buffer import Buffer, counts, is_locked
 from mobility.locations.fixes import Drop, Fix, compare_clocks, sift
 from mobility.locations.freshness import mark_returned
 from mobility.locations.stored import Stored
@@ -42,7 +43,7 @@ def write_fixes(fixes: Sequence[Fix], named: Sequence[Named] = (), *, brief: boo
 
     A stationary driver whose device tells a newer position is stationary no more, and a silent one can be matched
     again. Those of `named` are stored where the name is new; for each the answer, or why there is none. A `brief` one
-    waits for locks 0.1 s only.
+    waits for locks 0.05 s only.
     """
     if brief:
         rows("locations/sql/briefly", {})

@@ -22,7 +22,7 @@ from mobility.dispatch.duty import connect_driver, renew_presence, take_open_req
 from mobility.dispatch.inbox import read_state
 from mobility.dispatch.offers import mark_delivered
 from mobility.invariants.queries import broken_invariants
-from mobility.locations.buffer import Named
+from mobility.locations.batches import Named
 from mobility.locations.ingest import write_fixes
 from mobility.locations.services import place_driver
 from mobility.models import Booking, Driver, Offer

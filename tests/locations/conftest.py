@@ -1,6 +1,7 @@
 """Fixtures of tests/rest.py, and a buffer for positions that writes into a list."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 import psycopg
@@ -9,7 +10,8 @@ from django.db import OperationalError
 
 from mobility.commands.services import Answer
 from mobility.errors import Refusal
-from mobility.locations.buffer import Buffer, Named
+from mobility.locations.batches import Named
+from mobility.locations.buffer import Buffer
 from mobility.locations.fixes import Fix
 from tests.rest import api, empty_cache, quick_hashes, set_knobs
 
@@ -26,6 +28,7 @@ class Written:
         self.held: set[int] = set()
         self.unseen: set[int] = set()
         self.claimed: set[str] = set()
+        self.long_waits, self.wait_s = 0, 0.0
         self.open = threading.Event()
         self.open.set()
 
@@ -36,6 +39,8 @@ class Written:
         batch = [*fixes, *(f for one in named for f in one.fixes)]
         names = {one.wanted.command_id for one in named}
         if (self.held | self.unseen) & {f.driver_id for f in batch} or self.claimed & names:
+            self.long_waits += not brief
+            time.sleep(self.wait_s)
             raise OperationalError("lock timeout") from psycopg.errors.LockNotAvailable()
         self.batches.append(batch)
         return [one.answer for one in named]

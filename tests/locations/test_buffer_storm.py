@@ -15,7 +15,8 @@ from django.db import InternalError, OperationalError
 
 from mobility.commands.services import Wanted
 from mobility.locations import buffer as buffers
-from mobility.locations.buffer import Buffer, Named
+from mobility.locations.batches import Named
+from mobility.locations.buffer import Buffer
 from mobility.locations.fixes import Fix
 from mobility.locations.ingest import WRITERS
 

@@ -13,7 +13,7 @@ from mobility.commands.services import Wanted
 from mobility.errors import Refusal
 from mobility.locations import buffer as buffers
 from mobility.locations import ingest
-from mobility.locations.buffer import Batch, Named
+from mobility.locations.batches import Batch, Named
 from mobility.locations.stored import AllStored, Stored, settle
 from mobility.models import Driver, DriverLocation, Position
 from tests.locations.test_ingest import HERE, north
@@ -72,18 +72,21 @@ def test_what_they_tell_meanwhile_waits_too_and_holds_up_nobody(waiting, written
     assert [a for a in answers if a] == [{"done": f"p{n}"} for n in range(20)]
     waiting.put([fix(HELD, HERE)]).result(5)
     assert [told(written).count(n) for n in (HELD, OTHER, THIRD)] == [62, 40, 20]
+    assert written.long_waits == 1
 
 
 def test_what_they_told_before_it_was_known_waits_too(waiting, written):
     written.open.clear()
     first = waiting.put([fix(HELD, HERE)])
-    # Not in the batch that fails: that one is with the thread, or takes these along and fails alike.
+    while waiting.count:  # the thread takes it
+        time.sleep(0.001)
     later = [waiting.put([fix(HELD, HERE), fix(OTHER, HERE)]), waiting.put_named(named("p", HELD))]
     others = waiting.put_named(named("q", OTHER))
     written.open.set()
     assert others.result(5) == {"done": "q"}
     assert not any(future.done() for future in (first, *later))
     assert HELD not in told(written)
+    assert written.long_waits == 1
     written.held.clear()
     assert [future.result(5) for future in (first, *later)] == [None, None, {"done": "p"}]
 
@@ -112,6 +115,7 @@ def test_what_is_held_and_cannot_be_seen_is_found_by_halving(waiting, written, w
     assert held.result(5) == ({"done": "p50"} if what != "something of a driver" else None)
     if again is not None:
         assert again.result(5) == {"done": "p50"}
+    assert written.long_waits == 1
     assert len(told(written)) == 100 + 100 + 10 - (what == "a name without positions")
 
 
@@ -188,22 +192,35 @@ def test_what_waited_long_is_not_written_all_at_once(waiting, written):
 
 
 def test_too_many_while_they_are_tried(buffer, written, monkeypatch):
-    """Many batches aside become one while a thread goes through them."""
-    monkeypatch.setattr(buffers, "AGAIN_AFTER_S", 0.001)
+    """Batches aside become one while a thread goes through them."""
+    monkeypatch.setattr(buffers, "AGAIN_AFTER_S", 0.02)
     written.held = {HELD}
-    waiting = buffer(every_s=0, at=2, at_most=50)
-    futures = [waiting.put([fix(HELD, HERE)])]
+    waiting, cut = buffer(every_s=0, at=2, at_most=20), threading.Event()
+    waiting.put([fix(HELD, HERE)])
     waiting.put([fix(OTHER, HERE)]).result(5)
-    for _ in range(3_000):
-        futures.append(waiting.put([fix(HELD, HERE)]))
-    assert waiting.put([fix(OTHER, HERE)]).result(5) is None
+    with waiting._news:  # no round begins
+        futures = [waiting.put([fix(HELD, HERE)]) for _ in range(12)]
+        assert len(waiting._aside) > 4
+
+        def seen(driver_ids):
+            waiting._held_up, count = written.held_up, 0
+            while waiting.count >= count:  # until they are cut
+                count = waiting.count
+                futures.append(waiting.put([fix(HELD, HERE)]))
+            cut.set()
+            return written.held_up(driver_ids)
+
+        waiting._held_up = seen
+    assert cut.wait(5)
     written.held.clear()
-    assert {future.result(5) for future in futures} <= {None, "unavailable"}
+    assert {future.result(5) for future in futures} == {None, "unavailable"}
+    assert waiting.put([fix(HELD, HERE)]).result(5) is None
 
 
 def test_who_is_free_is_not_behind_those_who_are_not(waiting, written, monkeypatch):
     """More than one batch of them, and more than can be tried at a time."""
     monkeypatch.setattr(buffers, "ASIDE_FOR_S", 0.005)
+    written.wait_s = 0.002
     written.held, written.unseen = {HELD, OTHER}, {*range(100, 130)}
     waiting.put([fix(HELD, HERE)] * 6_000)
     for n in written.unseen:
@@ -290,17 +307,17 @@ def test_who_asks_in_the_moment_it_is_settled_is_told():
 
 
 @pytest.fixture
-def drivers(make_driver, committed_db, monkeypatch):
-    """Six of them; connections opened from now on wait for a lock a tenth as long as they would."""
-    options = connection.settings_dict["OPTIONS"]
-    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=200")
+def drivers(request, make_driver, committed_db, monkeypatch):
+    """Six of them; connections opened from now on wait for a lock a tenth as long as they would, or as a test says."""
+    options, wait_ms = connection.settings_dict["OPTIONS"], getattr(request, "param", 200)
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout={wait_ms}")
     at = datetime.now(UTC) - timedelta(hours=1)
     return [make_driver(-26.0, 28.0, recorded_at=at).pk for _ in range(6)]
 
 
 @pytest.fixture
-def running():
-    """The ingest of this process."""
+def running(drivers):
+    """The ingest of this process, whose connections wait as `drivers` says."""
     ingest.start()
     yield
     ingest.stop(10)
@@ -387,9 +404,13 @@ def test_what_a_frozen_server_may_hold_beside_rows(drivers, make_driver, admin_u
     assert held.result(15) == ({"done": "p1"} if what.startswith("a name") else None)
 
 
+@pytest.mark.parametrize("drivers", [0], indirect=True)
 @pytest.mark.usefixtures("running")
 def test_a_driver_whose_own_row_is_held_is_not_waited_for(drivers, admin_url, caplog):
-    """Two were stationary and move. What follows for the one whose row is held, follows later."""
+    """Two were stationary and move. What follows for the one whose row is held, follows later.
+
+    Positions have no limit of their own for locks here: who waited for this one would wait for its end.
+    """
     Driver.objects.filter(pk__in=drivers[:2]).update(stationary=True)
     with psycopg.connect(admin_url) as holder:
         holder.execute("SELECT FROM mobility_driver WHERE id = %s FOR UPDATE", [drivers[0]])

@@ -197,6 +197,13 @@ def test_times_are_judged_by_the_databases_clock(committed_db, make_driver, monk
     assert Position.objects.filter(driver_id=driver.pk).count() == 1 + len(taken)
 
 
+def test_clocks_are_compared_before_the_first_position(committed_db, monkeypatch):
+    monkeypatch.setattr(fixes, "_ahead_s", 3600.0)
+    ingest.start()
+    ingest.stop(10)
+    assert abs(fixes._ahead_s) < 60
+
+
 def test_what_the_database_leaves_out_is_counted_and_logged(committed_db, make_driver, caplog):
     driver, before = make_driver(-26.0, 28.0), ingest.counts["left_out"]
     write_fixes([fix(driver.pk, HERE), fix(driver.pk, HERE, time.time() + 90)])

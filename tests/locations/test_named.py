@@ -14,7 +14,7 @@ from mobility.commands.services import Wanted
 from mobility.errors import Refusal
 from mobility.locations import buffer as buffers
 from mobility.locations import ingest
-from mobility.locations.buffer import Named
+from mobility.locations.batches import Named
 from mobility.locations.fixes import Drop
 from mobility.locations.ingest import take_named, write_fixes
 from mobility.models import Command, Driver, DriverLocation, Position
