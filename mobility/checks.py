@@ -9,7 +9,10 @@ from django.db import connections
 
 from geo.coordinates import bounds
 from geo.geocoding.geocoder import Misconfigured
+from mobility.locations.ingest import WRITERS
 from mobility.places.backend import geocoder
+
+REQUESTS = 2
 
 
 @register()
@@ -73,6 +76,26 @@ def geocoder_can_be(**_: Any) -> list[CheckMessage]:
             )
         ]  # fmt: skip
     return []
+
+
+@register()
+def pool_has_connections_for_all(**_: Any) -> list[CheckMessage]:
+    """With fewer than its threads use at the same time, one waits for another."""
+    pool = settings.DATABASES["default"]["OPTIONS"].get("pool")
+    if not pool:
+        return []
+    has, workers, exports = pool["max_size"], settings.MOBILITY.socket_db_workers, settings.MOBILITY.exports_at_once
+    wanted = workers + WRITERS + exports + REQUESTS
+    if has >= wanted:
+        return []
+    return [
+        Warning(
+            f"DB_POOL_MAX={has} is less than the {wanted} connections that a server may use at the same time: {workers}"
+            f" for sockets, {WRITERS} for positions, {exports} for exports, {REQUESTS} for other requests.",
+            hint="Set DB_POOL_MAX higher, or CARECONNECT_SOCKET_DB_WORKERS or CARECONNECT_EXPORTS_AT_ONCE lower.",
+            id="mobility.W003",
+        )
+    ]
 
 
 @register(Tags.database)

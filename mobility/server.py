@@ -16,6 +16,7 @@ from mobility.analytics.services import end_long_statements, keep_gis
 from mobility.bookings.addresses import look_up_due_addresses
 from mobility.commands.services import forget_old_commands
 from mobility.conf import knobs
+from mobility.connections import pool_size, start_giving_back
 from mobility.delivery import background, hub
 from mobility.demand.services import count_due_hours, forget_old_hours
 from mobility.dispatch.demo import drive_demo
@@ -61,6 +62,7 @@ async def lifespan(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     hub.attach(loop)
     background.attach(lambda work, *args: loop.call_soon_threadsafe(_in_background, work, *args))
     background.start_outside()
+    start_giving_back()
     await _warm_up()
     await _logged(keep_partitions)
     await _logged(keep_gis)
@@ -225,8 +227,8 @@ def _resident_mib() -> float:
 
 
 async def _warm_up() -> None:
-    """Have every worker open a connection and run the hot statements once."""
-    workers = knobs().socket_db_workers
+    """Have every worker open a connection, where there are as many, and run the hot statements once."""
+    workers = min(knobs().socket_db_workers, pool_size() or NEVER)
     together = threading.Barrier(workers)
 
     def ready() -> None:

@@ -10,6 +10,7 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from rest_framework.request import Request
 
 from geo import params
+from mobility.connections import give_back
 from mobility.geojson_api import GEO_JSON
 from mobility.layers.export import Export
 from mobility.layers.layer import Layer
@@ -87,6 +88,7 @@ def _tagged(answer: HttpResponseBase, tag: str) -> HttpResponseBase:
 def _export(
     _request: Request, layer: Layer, found: dict[str, Any], wanted: Wanted, *, gzipped: bool
 ) -> StreamingHttpResponse:
+    give_back()  # the export takes one of its own
     answer = StreamingHttpResponse(Export(layer, found, wanted.fields, gzip=gzipped), content_type=GEO_JSON)
     answer["Content-Disposition"] = f'attachment; filename="{layer.name}.geojson"'
     if gzipped:

@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 
+from mobility.connections import keeping
 from mobility.locations.batches import Answered, Batch, Line, Named, Whose, Write
 from mobility.locations.fixes import Fix
 from mobility.locations.stored import AllStored, Stored
@@ -110,7 +111,9 @@ class Buffer:
     def run(self) -> None:
         """Write what comes, until `end` was called and all is written or cannot be."""
         while work := self._next():
-            if not work():
+            with keeping():
+                goes_on = work()
+            if not goes_on:
                 return
 
     def _next(self) -> Callable[[], bool] | None:

@@ -5,7 +5,6 @@ from concurrent.futures import TimeoutError as NotYet
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from django.db import connection
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from pydantic import Field, TypeAdapter, ValidationError
 from rest_framework import serializers
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mobility.conf import knobs
+from mobility.connections import give_back
 from mobility.drivers.models import Driver
 from mobility.errors import Refusal
 from mobility.locations import ingest
@@ -210,7 +210,7 @@ def _store(fixes: Iterable[Fix], *, wait: bool = True) -> dict[str, Any]:
     fixes = list(fixes)
     taken = ingest.take(fixes)
     if wait and taken.stored is not None:
-        connection.close()  # nobody else needs to wait for this request's connection meanwhile
+        give_back()
         ingest.hurry()
         try:
             code = taken.stored.result(STORED_WITHIN_S)

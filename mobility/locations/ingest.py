@@ -23,6 +23,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from mobility.commands.services import Answer, Wanted, once_each
 from mobility.conf import knobs
+from mobility.connections import keeping
 from mobility.drivers.models import Driver
 from mobility.errors import Refusal
 from mobility.locations.arrays import bigints, doubles, teach, texts
@@ -133,7 +134,7 @@ def start() -> None:
 
     def run() -> None:
         try:
-            with suppress(OperationalError, InterfaceError):
+            with suppress(OperationalError, InterfaceError), keeping():
                 _look_at_clock()
             buffer.run()
         finally:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.db import connection
 from django.db.models import Q
 from django.http import HttpRequest
 
+from mobility.connections import give_back
 from mobility.people.models import User
 
 
@@ -24,8 +24,7 @@ class UsernameOrPhoneBackend(ModelBackend):
         if not username or password is None or "\x00" in username:
             return None
         user = User.objects.filter(Q(username=username) | Q(phone=username)).order_by("-username").first()
-        if not connection.in_atomic_block:
-            connection.close()  # hashing takes a third of a second: rides need the pool meanwhile
+        give_back()  # hashing takes a third of a second: rides need the pool meanwhile
         if user is None:
             # Hash anyway: without this, unknown accounts answer sooner than known ones.
             User().set_password(password)

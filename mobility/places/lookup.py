@@ -10,12 +10,12 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection
 
 from geo.coordinates import LatLon, lat_lon
 from geo.geocoding.geocoder import GeocodingError, Place, Refused, Unavailable
 from geo.geocoding.services import REST_S, GeopyGeocoder
 from mobility.conf import knobs
+from mobility.connections import give_back
 from mobility.places.backend import bias, geocoder
 from mobility.places.folding import folded
 from mobility.places.gazetteer import Gazetteer
@@ -72,12 +72,12 @@ def _once(asked: GeopyGeocoder, key: str, ask: Any, longest_wait_s: float) -> li
         raise Unavailable("resting", retry_after_s=REST_S)
     turn = book_turn(asked.name, rate_per_s=settings.GEOCODER_RATE_PER_S, longest_wait_s=longest_wait_s)
     if turn.wait_s:
-        _let_go()
+        give_back()
         time.sleep(turn.wait_s)
         known = _known(key)  # somebody who asked the same was before us
         if known is not None:
             return known
-    _let_go()
+    give_back()
     try:
         found: list[Place] = ask()
     except Refused as refused:
@@ -90,12 +90,6 @@ def _once(asked: GeopyGeocoder, key: str, ask: Any, longest_wait_s: float) -> li
         raise
     _keep(key, found)
     return found
-
-
-def _let_go() -> None:
-    """Give the connection back to its pool; in a transaction, a test's, it stays."""
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 def _told(asked: GeopyGeocoder, failed: GeocodingError) -> None:

@@ -8,7 +8,6 @@ which everything would queue on, is not used.
 import asyncio
 import contextvars
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -19,11 +18,11 @@ from weakref import WeakKeyDictionary
 from django.db import InterfaceError, OperationalError, connection
 
 from mobility.conf import knobs
+from mobility.connections import keeping
 from mobility.realtime.limits import LastInLine
 
 P = ParamSpec("P")
 R = TypeVar("R")
-KEEP_IDLE_S, KEEP_S = 1.0, 60.0
 # Whether this task works for a client that has shown itself to be broken or hostile: see `in_database`.
 comes_last: ContextVar[bool] = ContextVar("comes_last", default=False)
 PATIENCE_S = 0.05
@@ -60,16 +59,6 @@ def _line() -> LastInLine:
     if found is None:
         found = _lines[loop] = LastInLine(PATIENCE_S)
     return found
-
-
-class _Kept(threading.local):
-    """When this worker's connection came from the pool and was last used."""
-
-    since = 0.0
-    used = 0.0
-
-
-_kept = _Kept()
 
 
 class _Reach:
@@ -110,25 +99,19 @@ _reach = _Reach()
 def _run(work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Run `work` on this worker's connection.
 
-    A busy worker keeps its connection for a moment: taking one from the pool costs a round trip to see that it lives.
     One that was kept may have died meanwhile; then everything runs once more on a fresh one. That is safe because the
     work of sockets is repeatable: the same command again gives the present state.
     """
-    now = time.monotonic()
-    if now - _kept.used > KEEP_IDLE_S or now - _kept.since > KEEP_S:
-        connection.close()
-    fresh = connection.connection is None
-    try:
-        if fresh:
+    with keeping():
+        fresh = connection.connection is None
+        try:
+            if fresh:
+                _reach.connect()
+            return work(*args, **kwargs)
+        except (OperationalError, InterfaceError):
+            died = connection.connection is None or connection.connection.closed
+            connection.close()
+            if fresh or not died:
+                raise
             _reach.connect()
-            _kept.since = now
-        return work(*args, **kwargs)
-    except (OperationalError, InterfaceError):
-        died = connection.connection is None or connection.connection.closed
-        connection.close()
-        if fresh or not died:
-            raise
-        _reach.connect()
-        return work(*args, **kwargs)
-    finally:
-        _kept.used = time.monotonic()
+            return work(*args, **kwargs)

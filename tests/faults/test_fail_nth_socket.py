@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.db import connection
 from knox.models import AuthToken
 
+from mobility import connections
 from mobility.bookings.services import SYSTEM
 from mobility.dispatch.driving import arrive_at_pickup
 from mobility.invariants.queries import broken_invariants
@@ -80,8 +81,8 @@ def worker(monkeypatch):
     """The sockets' one worker thread, which keeps its connection however long it is idle."""
     threads = ThreadPoolExecutor(1)
     monkeypatch.setattr(database, "_workers", lambda: threads)
-    monkeypatch.setattr(database, "KEEP_IDLE_S", 600.0)
-    monkeypatch.setattr(database, "KEEP_S", 600.0)
+    monkeypatch.setattr(connections, "KEEP_IDLE_S", 600.0)
+    monkeypatch.setattr(connections, "KEEP_S", 600.0)
     monkeypatch.setattr(driver, "uuid4", lambda: SOCKET)  # each run's socket by the same name
     yield
     threads.submit(lambda: connection.close()).result()  # noqa: PLW0108 (of that thread)
@@ -106,7 +107,7 @@ def stage(world, machine, worker, monkeypatch):
         def failing(nth):
             with monkeypatch.context() as patch, on.wire.failing(nth, fault, away=away):
                 if not kept:
-                    patch.setattr(database, "KEEP_IDLE_S", -1.0)
+                    patch.setattr(connections, "KEEP_IDLE_S", -1.0)
                 yield
 
         return on, lambda: App(path or f"/ws/driver/{world.drivers[0]}/", token), failing

@@ -1,0 +1,128 @@
+"""Threads that work for many keep their database connection for a moment, and none that somebody else waits for.
+
+To take one from the pool costs a round trip, to see that it lives. But the threads that serve sockets and write
+positions may be more than the pool has connections: those they keep must not keep anybody else waiting.
+"""
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import structlog
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+
+log = structlog.get_logger(__name__)
+KEEP_IDLE_S, KEEP_S = 1.0, 60.0
+LOOK_EVERY_S = 0.1
+
+
+class _Kept:
+    """A thread's connection, since when it has it and when it used it last."""
+
+    def __init__(self) -> None:
+        self.connection: Any = connections[DEFAULT_DB_ALIAS]
+        # Another thread gives it back while this one has nothing to do; this lock says which of them may touch it.
+        self.connection.inc_thread_sharing()
+        self.lock = threading.RLock()
+        self.since = self.used = time.monotonic()
+
+    def begin(self) -> None:
+        now = time.monotonic()
+        if now - self.used > KEEP_IDLE_S or now - self.since > KEEP_S:
+            self.give_back()
+        if self.connection.connection is None:
+            self.since = now
+
+    def end(self) -> None:
+        self.used = time.monotonic()
+        if _is_waited_for():
+            self.give_back()
+
+    def give_back(self) -> None:
+        if not self.connection.in_atomic_block:
+            self.connection.close()
+
+    def give_back_idle(self, *, at_once: bool) -> None:
+        """By another thread."""
+        if self.lock.acquire(blocking=False):
+            try:
+                if at_once or time.monotonic() - self.used > KEEP_IDLE_S:
+                    self.give_back()
+            finally:
+                self.lock.release()
+
+
+_of_thread = threading.local()
+_lock = threading.Lock()
+_all: "weakref.WeakSet[_Kept]" = weakref.WeakSet()
+
+
+def _kept() -> _Kept:
+    if not hasattr(_of_thread, "kept"):
+        _of_thread.kept = _Kept()
+        with _lock:
+            _all.add(_of_thread.kept)
+    kept: _Kept = _of_thread.kept
+    return kept
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Within this the thread uses its connection. Afterwards it keeps it for the next time, a second without use and a
+    minute in all, or until somebody waits for one."""
+    kept = _kept()
+    with kept.lock:
+        kept.begin()
+        try:
+            yield
+        finally:
+            kept.end()
+
+
+def give_back() -> None:
+    """What comes next takes its time and needs no database: nobody else need wait for this thread's connection."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def pool_size() -> int | None:
+    """How many connections this process may have at once; None: without a pool, each thread its own."""
+    pool = _pool()
+    return None if pool is None else pool.get_stats()["pool_max"]
+
+
+def _pool() -> Any:
+    return connections[DEFAULT_DB_ALIAS].pool  # type: ignore[attr-defined]  # PostgreSQL's
+
+
+def _is_waited_for() -> bool:
+    pool = _pool()
+    return pool is not None and pool.get_stats().get("requests_waiting", 0) > 0
+
+
+def give_back_idle() -> None:
+    """Give back the connections of threads that have nothing to do: all of them when somebody waits."""
+    at_once = _is_waited_for()
+    with _lock:
+        every = list(_all)
+    for kept in every:
+        kept.give_back_idle(at_once=at_once)
+
+
+@cache
+def start_giving_back() -> None:
+    """From now on idle connections of this process's threads go back to the pool by themselves."""
+    threading.Thread(target=_give_back_for_ever, name="connections", daemon=True).start()
+
+
+def _give_back_for_ever() -> None:
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        try:
+            give_back_idle()
+        except Exception as error:
+            log.warning("connections_not_given_back", error=type(error).__name__)
