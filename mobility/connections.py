@@ -16,29 +16,28 @@ import structlog
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 log = structlog.get_logger(__name__)
-KEEP_IDLE_S, KEEP_S = 1.0, 60.0
+KEEP_S = 60.0
 LOOK_EVERY_S = 0.1
 
 
 class _Kept:
-    """A thread's connection, since when it has it and when it used it last."""
+    """A thread's connection, and since when it has it."""
 
     def __init__(self) -> None:
         self.connection: Any = connections[DEFAULT_DB_ALIAS]
         # Another thread gives it back while this one has nothing to do; this lock says which of them may touch it.
         self.connection.inc_thread_sharing()
         self.lock = threading.RLock()
-        self.since = self.used = time.monotonic()
+        self.since = time.monotonic()
 
     def begin(self) -> None:
         now = time.monotonic()
-        if now - self.used > KEEP_IDLE_S or now - self.since > KEEP_S:
+        if now - self.since > KEEP_S:
             self.give_back()
         if self.connection.connection is None:
             self.since = now
 
     def end(self) -> None:
-        self.used = time.monotonic()
         if _is_waited_for():
             self.give_back()
 
@@ -46,12 +45,11 @@ class _Kept:
         if not self.connection.in_atomic_block:
             self.connection.close()
 
-    def give_back_idle(self, *, at_once: bool) -> None:
+    def give_back_idle(self) -> None:
         """By another thread."""
         if self.lock.acquire(blocking=False):
             try:
-                if at_once or time.monotonic() - self.used > KEEP_IDLE_S:
-                    self.give_back()
+                self.give_back()
             finally:
                 self.lock.release()
 
@@ -72,8 +70,8 @@ def _kept() -> _Kept:
 
 @contextmanager
 def keeping() -> Iterator[None]:
-    """Within this the thread uses its connection. Afterwards it keeps it for the next time, a second without use and a
-    minute in all, or until somebody waits for one."""
+    """Within this the thread uses its connection. It keeps it for the next time, for a minute in all or until somebody
+    waits for one."""
     kept = _kept()
     with kept.lock:
         kept.begin()
@@ -105,17 +103,18 @@ def _is_waited_for() -> bool:
 
 
 def give_back_idle() -> None:
-    """Give back the connections of threads that have nothing to do: all of them when somebody waits."""
-    at_once = _is_waited_for()
+    """When somebody waits, give back the connections of threads that have nothing to do."""
+    if not _is_waited_for():
+        return
     with _lock:
         every = list(_all)
     for kept in every:
-        kept.give_back_idle(at_once=at_once)
+        kept.give_back_idle()
 
 
 @cache
 def start_giving_back() -> None:
-    """From now on idle connections of this process's threads go back to the pool by themselves."""
+    """From now on connections of this process's idle threads go back to the pool when somebody waits."""
     threading.Thread(target=_give_back_for_ever, name="connections", daemon=True).start()
 
 

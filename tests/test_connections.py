@@ -65,22 +65,13 @@ def test_an_idle_one_goes_back_when_somebody_waits(thread, monkeypatch):
     assert not thread(_has)
 
 
-def test_one_that_is_idle_for_long_goes_back(thread, monkeypatch):
-    thread(_use)
-    monkeypatch.setattr(connections, "KEEP_IDLE_S", 0.0)
-    give_back_idle()
-    assert not thread(_has)
-
-
-@pytest.mark.parametrize("knob", ["KEEP_IDLE_S", "KEEP_S"])
-def test_one_that_was_kept_for_long_is_another_at_the_next_use(thread, monkeypatch, knob):
+def test_one_that_was_kept_for_long_is_another_at_the_next_use(thread, monkeypatch):
     first = thread(_use)
-    monkeypatch.setattr(connections, knob, 0.0)
+    monkeypatch.setattr(connections, "KEEP_S", 0.0)
     assert thread(_use) != first
 
 
-def test_one_in_use_is_taken_from_nobody(thread, waiting, monkeypatch):
-    monkeypatch.setattr(connections, "KEEP_IDLE_S", -1.0)
+def test_one_in_use_is_taken_from_nobody(thread, waiting):
     begun, looked = threading.Event(), threading.Event()
 
     def work():

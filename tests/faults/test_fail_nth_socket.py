@@ -81,7 +81,6 @@ def worker(monkeypatch):
     """The sockets' one worker thread, which keeps its connection however long it is idle."""
     threads = ThreadPoolExecutor(1)
     monkeypatch.setattr(database, "_workers", lambda: threads)
-    monkeypatch.setattr(connections, "KEEP_IDLE_S", 600.0)
     monkeypatch.setattr(connections, "KEEP_S", 600.0)
     monkeypatch.setattr(driver, "uuid4", lambda: SOCKET)  # each run's socket by the same name
     yield
@@ -107,7 +106,7 @@ def stage(world, machine, worker, monkeypatch):
         def failing(nth):
             with monkeypatch.context() as patch, on.wire.failing(nth, fault, away=away):
                 if not kept:
-                    patch.setattr(connections, "KEEP_IDLE_S", -1.0)
+                    patch.setattr(connections, "KEEP_S", -1.0)
                 yield
 
         return on, lambda: App(path or f"/ws/driver/{world.drivers[0]}/", token), failing
