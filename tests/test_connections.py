@@ -12,6 +12,9 @@ from django.db import connection
 from mobility import connections
 from mobility.checks import pool_has_connections_for_all
 from mobility.connections import give_back_idle, keeping
+from mobility.locations.buffer import Buffer
+from tests.locations.test_ingest import HERE
+from tests.positions import fix
 from tests.realtime.sync import in_thread
 from tests.realtime.test_driver import Fleet
 from tests.server import EXAMPLE, serving
@@ -69,6 +72,26 @@ def test_one_that_was_kept_for_long_is_another_at_the_next_use(thread, monkeypat
     first = thread(_use)
     monkeypatch.setattr(connections, "KEEP_S", 0.0)
     assert thread(_use) != first
+
+
+def test_that_of_a_writer_is_its_own_while_it_writes_and_nobody_elses_after(thread, waiting):
+    pids = []
+
+    def write(_fixes, named):
+        pids.append(_asked())
+        with ThreadPoolExecutor(1) as another:
+            another.submit(give_back_idle).result(10)
+        pids.append(_asked())
+        return []
+
+    thread(_use)  # known to who gives back
+    buffer = Buffer(write, lambda _: set())
+    stored = buffer.put([fix(1, HERE)])
+    buffer.end()
+    thread(buffer.run)
+    assert stored.result(10) is None
+    assert pids[0] == pids[1]
+    assert not thread(_has)
 
 
 def test_one_in_use_is_taken_from_nobody(thread, waiting):
