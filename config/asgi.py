@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import django
+import structlog
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("DB_POOL", "yes")
@@ -20,8 +21,11 @@ from mobility.routing import websocket  # noqa: E402
 from mobility.server import lifespan  # noqa: E402
 
 # uvicorn runs no system checks. What they call an error must not be served, however the server is started.
-if mistakes := [str(found) for found in run_checks() if found.is_serious() and not found.is_silenced()]:
+_found = [found for found in run_checks() if not found.is_silenced()]
+if mistakes := [str(found) for found in _found if found.is_serious()]:
     raise ImproperlyConfigured("\n".join(mistakes))
+for _warning in _found:
+    structlog.get_logger(__name__).warning("configuration", check=_warning.id, says=_warning.msg)
 
 _write_inside = write_outside()
 

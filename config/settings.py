@@ -232,12 +232,13 @@ DATABASES: dict[str, dict[str, Any]] = {
         prepare_threshold=1_000_000,
     )
 }
+DB_POOL_MAX = env.int("DB_POOL_MAX", 16)
 # config/asgi.py asks for the pool. A management command is one connection and needs none.
 if env.bool("DB_POOL", default=False):
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "connection_class": Connection,
         "min_size": env.int("DB_POOL_MIN", 4),
-        "max_size": env.int("DB_POOL_MAX", 16),
+        "max_size": DB_POOL_MAX,
         "timeout": env.float("DB_POOL_TIMEOUT_S", 5.0),
         "max_lifetime": env.float("DB_POOL_MAX_LIFETIME_S", 3600.0),
     }

@@ -81,17 +81,15 @@ def geocoder_can_be(**_: Any) -> list[CheckMessage]:
 @register()
 def pool_has_connections_for_all(**_: Any) -> list[CheckMessage]:
     """With fewer than its threads use at the same time, one waits for another."""
-    pool = settings.DATABASES["default"]["OPTIONS"].get("pool")
-    if not pool:
-        return []
-    has, workers, exports = pool["max_size"], settings.MOBILITY.socket_db_workers, settings.MOBILITY.exports_at_once
+    workers, exports = settings.MOBILITY.socket_db_workers, settings.MOBILITY.exports_at_once
     wanted = workers + WRITERS + exports + REQUESTS
-    if has >= wanted:
+    if wanted <= settings.DB_POOL_MAX:
         return []
     return [
         Warning(
-            f"DB_POOL_MAX={has} is less than the {wanted} connections that a server may use at the same time: {workers}"
-            f" for sockets, {WRITERS} for positions, {exports} for exports, {REQUESTS} for other requests.",
+            f"DB_POOL_MAX={settings.DB_POOL_MAX} is less than the {wanted} connections that a server may use at the"
+            f" same time: {workers} for sockets, {WRITERS} for positions, {exports} for exports and {REQUESTS} for"
+            " other requests.",
             hint="Set DB_POOL_MAX higher, or CARECONNECT_SOCKET_DB_WORKERS or CARECONNECT_EXPORTS_AT_ONCE lower.",
             id="mobility.W003",
         )

@@ -138,7 +138,8 @@ def start() -> None:
                 _look_at_clock()
             buffer.run()
         finally:
-            connection.close()
+            with keeping():
+                connection.close()
 
     _buffer = buffer
     _threads[:] = [threading.Thread(target=run, name=f"positions {n}", daemon=True) for n in range(WRITERS)]
