@@ -87,18 +87,8 @@ def give_back() -> None:
         connection.close()
 
 
-def pool_size() -> int | None:
-    """How many connections this process may have at once; None: without a pool, each thread its own."""
-    pool = _pool()
-    return None if pool is None else pool.get_stats()["pool_max"]
-
-
-def _pool() -> Any:
-    return connections[DEFAULT_DB_ALIAS].pool  # type: ignore[attr-defined]  # PostgreSQL's
-
-
 def _is_waited_for() -> bool:
-    pool = _pool()
+    pool = connections[DEFAULT_DB_ALIAS].pool  # type: ignore[attr-defined]  # PostgreSQL's
     return pool is not None and pool.get_stats().get("requests_waiting", 0) > 0
 
 

@@ -16,7 +16,7 @@ from mobility.analytics.services import end_long_statements, keep_gis
 from mobility.bookings.addresses import look_up_due_addresses
 from mobility.commands.services import forget_old_commands
 from mobility.conf import knobs
-from mobility.connections import pool_size, start_giving_back
+from mobility.connections import start_giving_back
 from mobility.delivery import background, hub
 from mobility.demand.services import count_due_hours, forget_old_hours
 from mobility.dispatch.demo import drive_demo
@@ -228,7 +228,7 @@ def _resident_mib() -> float:
 
 async def _warm_up() -> None:
     """Have every worker open a connection, where there are as many, and run the hot statements once."""
-    workers = min(knobs().socket_db_workers, pool_size() or NEVER)
+    workers = min(knobs().socket_db_workers, settings.DB_POOL_MAX)
     together = threading.Barrier(workers)
 
     def ready() -> None:

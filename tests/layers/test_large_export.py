@@ -83,6 +83,16 @@ def test_who_does_not_read_keeps_nobody_else_away_for_ever(tmp_path, get):
         assert server.output.count("export_cut_off") == 2
 
 
+@pytest.mark.usefixtures("exporting")
+def test_each_holds_one_connection(tmp_path, get):
+    """The one it reads with. What is left of three serves everybody else."""
+    with serving(tmp_path, DB_POOL_MIN="1", DB_POOL_MAX="3") as server:
+        stuck = [get(server, "drivers/?export=1") for _ in range(2)]
+        assert [reading.read(1000).startswith(b'{"type":"FeatureCollection"') for reading in stuck] == [True, True]
+        for _ in range(3):
+            assert server.get("/readyz")[0] == 200
+
+
 def test_a_database_that_dies_under_it_cuts_it_off(exporting, get, admin_url):
     cut_off = exporting.output.count("export_cut_off")
     _die_under_an_export(exporting, get, admin_url)
