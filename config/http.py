@@ -24,7 +24,7 @@ class OneTurn(ASGIHandler):
     async def send_response(self, response: Any, send: Any) -> None:
         """As Django does; and one whose content fails is closed like every other, which Django forgets.
 
-        Else the connection of its request would be missing from the pool until its memory is freed.
+        Else what it and its request hold, a connection of the pool perhaps, would be missing until its memory is freed.
         """
         try:
             await super().send_response(response, send)

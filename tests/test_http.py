@@ -4,6 +4,7 @@ import pytest
 from asgiref.sync import AsyncToSync
 from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
+from django.http import StreamingHttpResponse
 
 from config.http import OneTurn
 
@@ -42,3 +43,21 @@ async def test_djangos_own_handler_goes_back_and_forth(ways_back):
     """Else there is no need of ours any more."""
     assert await _status(ASGIHandler(), "/nothing") == 404
     assert ways_back != []
+
+
+@pytest.mark.parametrize(("handler", "closes"), [(OneTurn, True), (ASGIHandler, False)])
+async def test_an_answer_whose_content_fails_is_closed(handler, closes):
+    """By ours; Django's own leaves it open, else there is no need of ours any more."""
+
+    async def content():
+        yield b"a part"
+        raise RuntimeError("the rest cannot be had")
+
+    async def send(_message):
+        pass
+
+    answer, closed = StreamingHttpResponse(content()), []
+    answer._resource_closers.append(lambda: closed.append(True))
+    with pytest.raises(RuntimeError):
+        await handler().send_response(answer, send)
+    assert bool(closed) is closes
